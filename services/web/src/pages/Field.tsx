@@ -1,0 +1,36 @@
+import { useId } from "react";
+
+interface Props {
+  label: string;
+  name: string;
+  type?: "text" | "email" | "password";
+  autoComplete: string;
+  hint?: string | undefined;
+  error?: string | undefined;
+  required?: boolean;
+}
+
+/** One labelled input; what is wrong with it is read out with it. */
+export function Field({ label, name, type = "text", autoComplete, hint, error, required = true }: Props) {
+  const id = useId();
+  const described = error ?? hint;
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <input
+        id={id}
+        name={name}
+        type={type}
+        autoComplete={autoComplete}
+        required={required}
+        aria-invalid={error !== undefined}
+        {...(described === undefined ? {} : { "aria-describedby": `${id}-about` })}
+      />
+      {described !== undefined && (
+        <small id={`${id}-about`} className={error === undefined ? "hint" : "error"}>
+          {described}
+        </small>
+      )}
+    </div>
+  );
+}

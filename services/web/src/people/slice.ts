@@ -1,0 +1,28 @@
+import { createSlice, type PayloadAction } from "@reduxjs/toolkit";
+import type { User } from "../api/wire";
+import { loggedOut } from "../session/slice";
+
+/** Whom we know the name of, by id, and who is online. */
+export interface People {
+  known: Record<string, User>;
+  online: Record<string, boolean>;
+}
+
+const nobody: People = { known: {}, online: {} };
+
+const slice = createSlice({
+  name: "people",
+  initialState: nobody,
+  reducers: {
+    peopleMet: (state, { payload }: PayloadAction<User[]>) => {
+      for (const user of payload) state.known[user.id] = user;
+    },
+    presenceChanged: (state, { payload }: PayloadAction<{ userId: string; online: boolean }>) => {
+      state.online[payload.userId] = payload.online;
+    },
+  },
+  extraReducers: (builder) => builder.addCase(loggedOut, () => nobody),
+});
+
+export const { peopleMet, presenceChanged } = slice.actions;
+export const people = slice.reducer;
