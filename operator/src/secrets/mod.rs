@@ -1,0 +1,87 @@
+//! Everything secret that a platform needs: what exists is kept, what is missing is made.
+//!
+//! [`Existing`] is what the platform's Secrets hold now, [`Material`] is that completed, and [`Material::rendered`] is the
+//! Secrets as they shall be. Rendering what was read gives the same bytes, so a platform at rest writes nothing.
+//!
+//! | Secret | keys |
+//! |---|---|
+//! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri` |
+//! | `<p>-gateway` | `redis-url` |
+//! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri` |
+//! | `<p>-media` | `mongodb-uri`, `s3-access-key-id`, `s3-secret-access-key` |
+//! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri` |
+//! | `<p>-mongodb` | `keyfile` |
+//! | `<p>-redis` | `users.acl`, `operator-password` |
+//! | `<p>-rabbitmq` | `definitions.json` (for `load_definitions`), `erlang-cookie`, `operator-password` |
+//! | `<p>-object-storage` | `access-key-id`, `secret-access-key` |
+//! | `<p>-signing-keys`, `<p>-message-keys` | `keys.json` |
+//! | `<p>-ca` | `tls.crt`, `tls.key` |
+//! | `<p>-edge-tls` | `tls.crt`, `tls.key`, `ca.crt` |
+
+mod certificate;
+mod existing;
+mod login;
+mod material;
+mod message_keys;
+mod names;
+mod rabbitmq_definitions;
+mod redis_acl;
+mod rendered;
+mod signing_keys;
+
+pub use certificate::Certificate;
+pub use existing::Existing;
+pub use login::Login;
+pub use material::{Material, MongoDb, ObjectStorage, RabbitMq, Redis};
+pub use message_keys::MessageKeys;
+pub use names::Names;
+pub use rabbitmq_definitions::password_hash as rabbitmq_password_hash;
+pub use redis_acl::{Rules as RedisRules, password_hash as redis_password_hash};
+pub use rendered::Rendered;
+pub use signing_keys::{SigningKeys, thumbprint};
+
+/// Why the secrets of a platform cannot be completed. No variant carries a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value is there and cannot be used. It is never replaced by a new one: what it protects would be lost with it.
+    #[error(
+        "Secret {secret}, key {key}: {fault}. Put the right value back from a backup; only if it is truly gone, \
+         delete the key so that a new one is made"
+    )]
+    Broken {
+        /// Name of the Secret.
+        secret: String,
+        /// Key within it.
+        key: String,
+        /// What is wrong with the value, without the value.
+        fault: String,
+    },
+    /// A secret that makes stored data readable has gone while the data is still there.
+    #[error(
+        "Secret {secret} is gone, and stored messages cannot be read without it. Restore it from a backup of the platform's Secrets"
+    )]
+    Lost {
+        /// Name of the Secret.
+        secret: String,
+    },
+    /// A certificate could not be made.
+    #[error("cannot make the certificate for Secret {secret}: {cause}. Check spec.host")]
+    Certificate {
+        /// Name of the Secret.
+        secret: String,
+        /// The X.509 library's words.
+        cause: String,
+    },
+}
+
+impl Error {
+    /// The word for the condition's reason, the event's reason and the metric's label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Broken { .. } => "SecretBroken",
+            Self::Lost { .. } => "SecretLost",
+            Self::Certificate { .. } => "CertificateFailed",
+        }
+    }
+}
