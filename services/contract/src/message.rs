@@ -15,8 +15,10 @@ pub struct Message {
     pub id: MessageId,
     /// Where it was said.
     pub conversation_id: ConversationId,
-    /// Sequence number of the message's last change within the conversation.
+    /// Number of the message in its conversation, given at its creation: the order in which it is read.
     pub seq: u64,
+    /// Number of the message's last change in its conversation, `seq` while there was none: what a reader's cursor counts.
+    pub change_seq: u64,
     /// Who said it.
     pub sender_id: UserId,
     /// What was said; empty once deleted.
