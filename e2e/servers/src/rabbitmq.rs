@@ -1,0 +1,172 @@
+//! `RabbitMQ` 3.10 with its management plugin.
+
+mod install;
+mod management;
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result};
+
+use crate::instance::Instance;
+use crate::ports::Port;
+use crate::{names, shared};
+use management::Management;
+
+pub(crate) const URI: &str = "CHATPLATFORM_TEST_RABBITMQ_URI";
+pub(crate) const MANAGEMENT_URL: &str = "CHATPLATFORM_TEST_RABBITMQ_MANAGEMENT_URL";
+const USER: &str = "admin";
+const PASSWORD: &str = "admin";
+
+/// A `RabbitMQ` broker of one node. What is durable survives a restart.
+pub struct RabbitMq {
+    address: String,
+    management: Management,
+    broker: Option<Instance>,
+    _mapper: Option<Instance>,
+    _ports: Vec<Port>,
+}
+
+impl RabbitMq {
+    /// The broker that all tests share. Use a [`RabbitMq::virtual_host`] of one's own.
+    ///
+    /// # Panics
+    /// When the broker does not start.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<RabbitMq> = OnceLock::new();
+        shared::get_or_start(&SERVER, || {
+            match (shared::announced(URI), shared::announced(MANAGEMENT_URL)) {
+                (Some(uri), Some(management)) => Self::announced(&uri, management),
+                _ => Self::start(),
+            }
+        })
+    }
+
+    /// A broker of one's own.
+    pub fn start() -> Result<Self> {
+        let system = install::rabbitmq()?;
+        let [amqp, management, mapper, distribution] =
+            [Port::reserve()?, Port::reserve()?, Port::reserve()?, Port::reserve()?];
+
+        // The port mapper of Erlang normally stays behind as a daemon that all nodes of a machine share.
+        let mut epmd = Instance::new("epmd", install::epmd(&system, &mapper), {
+            let address = mapper.address();
+            move || TcpStream::connect(&address).map(drop).map_err(Into::into)
+        })?;
+        epmd.start()?;
+
+        let api = Management::new(format!("http://{}", management.address()));
+        let mut broker =
+            Instance::new("rabbitmq-server", install::server(&system, &mapper, &distribution), {
+                let (api, address) = (api.clone(), amqp.address());
+                move || {
+                    api.get("/api/overview")?;
+                    TcpStream::connect(&address).map(drop).map_err(Into::into)
+                }
+            })?;
+        configure(broker.folder(), &amqp, &management)?;
+        broker.start()?;
+        Ok(Self {
+            address: amqp.address(),
+            management: api,
+            broker: Some(broker),
+            _mapper: Some(epmd),
+            _ports: vec![amqp, management, mapper, distribution],
+        })
+    }
+
+    /// AMQP URI of a new virtual host in which the administrator may do everything.
+    ///
+    /// # Panics
+    /// When the broker refuses to make one.
+    #[must_use]
+    pub fn virtual_host(&self) -> String {
+        let name = names::fresh("test");
+        match self.management.create_virtual_host(&name, USER) {
+            Ok(()) => self.uri_of(&name),
+            Err(error) => panic!("RabbitMQ made no virtual host: {error:#}"),
+        }
+    }
+
+    /// AMQP URI of an existing virtual host, as the administrator.
+    #[must_use]
+    pub fn uri_of(&self, virtual_host: &str) -> String {
+        format!("amqp://{USER}:{PASSWORD}@{}/{}", self.address, virtual_host.replace('/', "%2f"))
+    }
+
+    /// `host:port` of AMQP.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Base URL of the management API (`/api/...`), without credentials.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        self.management.url().to_owned()
+    }
+
+    /// Name of the administrator.
+    #[must_use]
+    pub fn user(&self) -> &'static str {
+        USER
+    }
+
+    /// Password of the administrator.
+    #[must_use]
+    pub fn password(&self) -> &'static str {
+        PASSWORD
+    }
+
+    /// Ends the broker in order (SIGTERM), and waits until it has ended.
+    pub fn stop(&mut self) -> Result<()> {
+        self.broker.as_mut().map_or(Ok(()), Instance::stop)
+    }
+
+    /// Ends the broker as a crash would (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(broker) = &mut self.broker {
+            broker.kill();
+        }
+    }
+
+    /// Starts the broker again on the same ports and data.
+    pub fn restart(&mut self) -> Result<()> {
+        self.broker.as_mut().map_or(Ok(()), Instance::restart)
+    }
+
+    fn announced(uri: &str, management: String) -> Result<Self> {
+        let (_, rest) = uri.split_once('@').with_context(|| format!("{URI} has no credentials"))?;
+        let (address, _) = rest.split_once('/').unwrap_or((rest, ""));
+        Ok(Self {
+            address: address.to_owned(),
+            management: Management::new(management),
+            broker: None,
+            _mapper: None,
+            _ports: Vec::new(),
+        })
+    }
+}
+
+fn configure(folder: &Path, amqp: &Port, management: &Port) -> Result<()> {
+    let settings = format!(
+        "listeners.tcp.1 = {}\n\
+         management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {}\n\
+         default_user = {USER}\n\
+         default_pass = {PASSWORD}\n\
+         loopback_users = none\n\
+         disk_free_limit.absolute = 50MB\n\
+         log.console = true\n",
+        amqp.address(),
+        management.number(),
+    );
+    fs::write(folder.join("rabbitmq.conf"), settings)?;
+    fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")?;
+    Ok(())
+}
+
+type Launch = Box<dyn Fn(&Path) -> Command + Send + Sync>;

@@ -1,0 +1,48 @@
+//! The little that is needed of `RabbitMQ`'s management API.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use super::{PASSWORD, USER};
+
+#[derive(Clone)]
+pub(super) struct Management {
+    url: String,
+    agent: Agent,
+    authorization: String,
+}
+
+impl Management {
+    pub(super) fn new(url: String) -> Self {
+        let agent = Agent::config_builder().timeout_global(Some(Duration::from_secs(20))).build().into();
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")));
+        Self { url, agent, authorization }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn get(&self, path: &str) -> Result<()> {
+        let request = self.agent.get(format!("{}{path}", self.url));
+        request.header("authorization", &self.authorization).call().with_context(|| format!("GET {path}"))?;
+        Ok(())
+    }
+
+    /// Makes a virtual host and gives `user` all rights in it.
+    pub(super) fn create_virtual_host(&self, name: &str, user: &str) -> Result<()> {
+        self.put(&format!("/api/vhosts/{name}"), &json!({}))?;
+        let everything = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.put(&format!("/api/permissions/{name}/{user}"), &everything)
+    }
+
+    fn put(&self, path: &str, body: &Value) -> Result<()> {
+        let request = self.agent.put(format!("{}{path}", self.url));
+        request.header("authorization", &self.authorization).send_json(body).with_context(|| format!("PUT {path}"))?;
+        Ok(())
+    }
+}

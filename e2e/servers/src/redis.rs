@@ -1,0 +1,158 @@
+//! Redis 7.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::debian;
+use crate::instance::Instance;
+use crate::ports::Port;
+use crate::shared;
+
+pub(crate) const URL: &str = "CHATPLATFORM_TEST_REDIS_URL";
+/// Debian's redis-server is a link to a program of redis-tools; the libraries are those that no
+/// essential package brings.
+const PACKAGES: [&str; 4] = ["redis-server", "redis-tools", "libjemalloc2", "liblzf1"];
+const DATABASES: u32 = 4096;
+
+/// A Redis server. Its data survive a restart (append-only file).
+pub struct Redis {
+    address: String,
+    instance: Option<Instance>,
+    _port: Option<Port>,
+}
+
+impl Redis {
+    /// The server that all tests share, without a password. Use [`Redis::database`] or keys with a
+    /// random prefix; channels are common to all databases.
+    ///
+    /// # Panics
+    /// When the server does not start.
+    pub fn shared() -> &'static Self {
+        static SERVER: OnceLock<Redis> = OnceLock::new();
+        shared::get_or_start(&SERVER, || match shared::announced(URL) {
+            Some(url) => Ok(Self::announced(&url)),
+            None => Self::start(),
+        })
+    }
+
+    /// A server of one's own, without a password.
+    pub fn start() -> Result<Self> {
+        Self::launch(None)
+    }
+
+    /// A server of one's own with users: `acl` is the content of its ACL file, one `user ...` a line.
+    pub fn start_with_users(acl: &str) -> Result<Self> {
+        Self::launch(Some(acl))
+    }
+
+    /// URL of database 0, without credentials.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.address)
+    }
+
+    /// URL of database 0, with the credentials of a user. Neither may hold characters that a URL
+    /// must escape.
+    #[must_use]
+    pub fn url_for(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{password}@{}/", self.address)
+    }
+
+    /// URL of a database that nobody has used before.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn database(&self) -> String {
+        let number = command(&self.address, &["INCR", "chatplatform:test:databases"])
+            .and_then(|answer| answer.strip_prefix(':').context("not a number")?.parse::<u32>().map_err(Into::into));
+        match number {
+            Ok(number) if number < DATABASES => format!("redis://{}/{number}", self.address),
+            Ok(_) => panic!("all {DATABASES} databases of Redis are used"),
+            Err(error) => panic!("Redis gave no database: {error:#}"),
+        }
+    }
+
+    /// `host:port`
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Ends the server in order (SIGTERM), and waits until it has ended.
+    pub fn stop(&mut self) -> Result<()> {
+        self.instance.as_mut().map_or(Ok(()), Instance::stop)
+    }
+
+    /// Ends the server as a crash would (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            instance.kill();
+        }
+    }
+
+    /// Starts the server again on the same port and data.
+    pub fn restart(&mut self) -> Result<()> {
+        self.instance.as_mut().map_or(Ok(()), Instance::restart)
+    }
+
+    fn announced(url: &str) -> Self {
+        let address = url.trim_start_matches("redis://").trim_end_matches('/').to_owned();
+        Self { address, instance: None, _port: None }
+    }
+
+    fn launch(acl: Option<&str>) -> Result<Self> {
+        let system = debian::unpacked("redis", &PACKAGES, |_| Ok(()))?;
+        let port = Port::reserve()?;
+        let number = port.number().to_string();
+        let start = move |folder: &Path| {
+            let mut command = Command::new(system.join("usr/bin/redis-server"));
+            command
+                .env("LD_LIBRARY_PATH", system.join("usr/lib/x86_64-linux-gnu"))
+                .args(["--bind", "127.0.0.1", "--port", &number, "--databases", &DATABASES.to_string()])
+                .args(["--save", "", "--appendonly", "yes", "--dir"])
+                .arg(folder);
+            if folder.join("users.acl").exists() {
+                command.arg("--aclfile").arg(folder.join("users.acl"));
+            }
+            command
+        };
+        let address = port.address();
+        let ready = {
+            let address = address.clone();
+            move || match command(&address, &["PING"])?.as_str() {
+                "+PONG" => Ok(()),
+                // With an ACL file, the default user may be off; the server answers all the same.
+                refusal if refusal.starts_with("-NOAUTH") || refusal.starts_with("-NOPERM") => Ok(()),
+                other => bail!("{other}"),
+            }
+        };
+        let mut instance = Instance::new("redis-server", start, ready)?;
+        if let Some(acl) = acl {
+            fs::write(instance.folder().join("users.acl"), acl)?;
+        }
+        instance.start()?;
+        Ok(Self { address, instance: Some(instance), _port: Some(port) })
+    }
+}
+
+/// Runs one command; answers the first line of the reply as the protocol (RESP2) has it.
+fn command(address: &str, words: &[&str]) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    stream.write_all(request.as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
+}

@@ -1,0 +1,10 @@
+//! Each server does what tests of the platform rely on, with the clients that the platform uses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod death;
+mod mongodb;
+mod object_storage;
+mod rabbitmq;
+mod redis;
+mod smtp;
