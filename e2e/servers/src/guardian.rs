@@ -24,7 +24,7 @@ while read -r order group; do
         ;;
     esac
 done
-for group in $groups; do kill -KILL -- "-$group"; done
+for group in $groups; do kill -s KILL -- "-$group"; done
 # A killed server may still be at work in the kernel, and make a file while the folder is emptied.
 tries=0
 until rm -rf -- "$1" || [ "$tries" -ge 100 ]; do
