@@ -1,0 +1,174 @@
+//! Log in to the servers and make them agree: replica set, users, virtual host, exchange, bucket.
+//!
+//! A file per component, each with a `Target` (what shall be), a `provision` (read, compare, write the differences alone) and an
+//! answer in the server's own words. Running it again changes nothing; each run is bounded by [`DEADLINE`].
+
+pub mod mongodb;
+pub mod object_storage;
+pub mod rabbitmq;
+pub mod redis;
+
+use std::fmt;
+use std::time::Duration;
+
+/// The longest that one run against one server takes.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a connection may take to open, and a server to answer one request.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What a server said after it was made to agree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Whether the services can use it.
+    pub ready: bool,
+    /// The server's version, where it tells.
+    pub version: Option<String>,
+    /// For people: members, primary, alarms, in the server's own words.
+    pub message: String,
+    /// What this run has changed, a sentence each; empty when everything agreed already.
+    pub changes: Vec<String>,
+}
+
+/// A server that is provisioned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The replica set.
+    MongoDb,
+    /// Redis.
+    Redis,
+    /// RabbitMQ.
+    RabbitMq,
+    /// The S3 store.
+    ObjectStorage,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MongoDb => "MongoDB",
+            Self::Redis => "Redis",
+            Self::RabbitMq => "RabbitMQ",
+            Self::ObjectStorage => "Object storage",
+        })
+    }
+}
+
+/// Why a server does not agree. No variant carries a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not answer.
+    #[error("{server} at {address} does not answer: {cause}. Look at the state and the logs of its pods")]
+    Unreachable {
+        /// Which server.
+        server: Server,
+        /// Where it was looked for.
+        address: String,
+        /// The words of the client or the system.
+        cause: String,
+    },
+    /// It answers, and refuses our login or our right to do something.
+    #[error(
+        "{server} at {address} refuses user {user}: {cause}. Its data was made with other credentials than the Secrets of \
+         this platform hold: restore those Secrets, or restart its pods if the credentials have just changed"
+    )]
+    AccessDenied {
+        /// Which server.
+        server: Server,
+        /// Where.
+        address: String,
+        /// Who was refused.
+        user: String,
+        /// The server's words.
+        cause: String,
+    },
+    /// It answers, and fails at what was asked.
+    #[error("{server} at {address} failed to {action}: {cause}. It is tried again; look at the server's logs if it lasts")]
+    Failed {
+        /// Which server.
+        server: Server,
+        /// Where.
+        address: String,
+        /// What was asked.
+        action: String,
+        /// The server's words.
+        cause: String,
+    },
+    /// Something of our name is there and is not ours, and changing it would lose data.
+    #[error("{server} at {address} {fault}. {remedy}")]
+    Conflict {
+        /// Which server.
+        server: Server,
+        /// Where.
+        address: String,
+        /// What is there.
+        fault: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// It answers too slowly.
+    #[error("{server} did not finish within {} s. It is tried again; look at the load of its pods if it lasts", DEADLINE.as_secs())]
+    TimedOut {
+        /// Which server.
+        server: Server,
+    },
+}
+
+impl Error {
+    /// The word for the condition's reason, the event's reason and the metric's label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        macro_rules! categories {
+            ($server:expr, $problem:literal) => {
+                match $server {
+                    Server::MongoDb => concat!("MongoDB", $problem),
+                    Server::Redis => concat!("Redis", $problem),
+                    Server::RabbitMq => concat!("RabbitMQ", $problem),
+                    Server::ObjectStorage => concat!("ObjectStorage", $problem),
+                }
+            };
+        }
+        match self {
+            Self::Unreachable { server, .. } => categories!(server, "Unreachable"),
+            Self::AccessDenied { server, .. } => categories!(server, "AccessDenied"),
+            Self::Failed { server, .. } => categories!(server, "Failed"),
+            Self::Conflict { server, .. } => categories!(server, "Conflict"),
+            Self::TimedOut { server } => categories!(server, "TimedOut"),
+        }
+    }
+}
+
+async fn bounded<T>(server: Server, run: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(DEADLINE, run).await.unwrap_or(Err(Error::TimedOut { server }))
+}
+
+/// An error with its causes, for libraries whose own words are in the last of them.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_names_the_server_and_the_problem() {
+        let error = Error::TimedOut { server: Server::MongoDb };
+        assert_eq!(error.category(), "MongoDBTimedOut");
+        let error = Error::Unreachable {
+            server: Server::ObjectStorage,
+            address: "a:1".to_owned(),
+            cause: "connection refused".to_owned(),
+        };
+        assert_eq!(error.category(), "ObjectStorageUnreachable");
+        assert!(error.to_string().starts_with("Object storage at a:1 does not answer: connection refused."));
+    }
+}
