@@ -11,8 +11,7 @@ use anyhow::{Context, Result};
 pub fn cache_folder() -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
-            .join(".cache"),
+        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
     };
     Ok(base.join("chatplatform"))
 }
@@ -20,11 +19,7 @@ pub fn cache_folder() -> Result<PathBuf> {
 /// The folder of `name` at `version`; `install` fills it when that was never done before.
 ///
 /// One process installs, others wait for it. An installation that broke leaves nothing behind.
-pub(crate) fn installed(
-    name: &str,
-    version: &str,
-    install: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
+pub(crate) fn installed(name: &str, version: &str, install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let servers = cache_folder()?.join("servers");
     let folder = servers.join(format!("{name}-{version}"));
     if folder.is_dir() {

@@ -11,11 +11,7 @@ use crate::cache;
 use crate::process::run;
 
 /// The folder into which `packages` are unpacked, as if it were `/`; `finish` adapts it.
-pub(crate) fn unpacked(
-    name: &str,
-    packages: &[&str],
-    finish: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
+pub(crate) fn unpacked(name: &str, packages: &[&str], finish: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     cache::installed(name, &release()?, |folder| {
         let archives = folder.join("archives");
         fs::create_dir(&archives)?;

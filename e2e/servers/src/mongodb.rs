@@ -94,11 +94,7 @@ impl MongoDb {
         Self { uri, address: String::new(), instance: None, _port: None }
     }
 
-    fn launch(
-        port: Port,
-        key: Option<&str>,
-        ready: impl Fn() -> Result<()> + Send + Sync + 'static,
-    ) -> Result<Self> {
+    fn launch(port: Port, key: Option<&str>, ready: impl Fn() -> Result<()> + Send + Sync + 'static) -> Result<Self> {
         let program = install::mongod()?;
         let number = port.number().to_string();
         let command = move |folder: &Path| {
@@ -112,6 +108,8 @@ impl MongoDb {
                 .arg("--dbpath")
                 .arg(folder.join("data"));
             if folder.join("key").exists() {
+                // Clients of a cluster are never local: they get no exception from authentication.
+                command.args(["--setParameter", "enableLocalhostAuthBypass=0"]);
                 command.arg("--keyFile").arg(folder.join("key"));
             }
             command

@@ -37,11 +37,9 @@ impl RabbitMq {
     /// When the broker does not start.
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<RabbitMq> = OnceLock::new();
-        shared::get_or_start(&SERVER, || {
-            match (shared::announced(URI), shared::announced(MANAGEMENT_URL)) {
-                (Some(uri), Some(management)) => Self::announced(&uri, management),
-                _ => Self::start(),
-            }
+        shared::get_or_start(&SERVER, || match (shared::announced(URI), shared::announced(MANAGEMENT_URL)) {
+            (Some(uri), Some(management)) => Self::announced(&uri, management),
+            _ => Self::start(),
         })
     }
 
@@ -59,14 +57,13 @@ impl RabbitMq {
         epmd.start()?;
 
         let api = Management::new(format!("http://{}", management.address()));
-        let mut broker =
-            Instance::new("rabbitmq-server", install::server(&system, &mapper, &distribution), {
-                let (api, address) = (api.clone(), amqp.address());
-                move || {
-                    api.get("/api/overview")?;
-                    TcpStream::connect(&address).map(drop).map_err(Into::into)
-                }
-            })?;
+        let mut broker = Instance::new("rabbitmq-server", install::server(&system, &mapper, &distribution), {
+            let (api, address) = (api.clone(), amqp.address());
+            move || {
+                api.get("/api/overview")?;
+                TcpStream::connect(&address).map(drop).map_err(Into::into)
+            }
+        })?;
         configure(broker.folder(), &amqp, &management)?;
         broker.start()?;
         Ok(Self {

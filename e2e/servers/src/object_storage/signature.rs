@@ -32,19 +32,13 @@ pub(super) fn authorization(key: &Key, request: &Request, now: Timestamp) -> [(&
         "{method}\n{path}\n\nhost:{host}\nx-amz-content-sha256:{EMPTY_BODY}\nx-amz-date:{time}\n\n{SIGNED_HEADERS}\n{EMPTY_BODY}"
     );
     let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-    let signing_key = scope
-        .split('/')
-        .fold(format!("AWS4{}", key.secret).into_bytes(), |key, part| sign(&key, part));
+    let signing_key = scope.split('/').fold(format!("AWS4{}", key.secret).into_bytes(), |key, part| sign(&key, part));
     let signature = hex::encode(sign(&signing_key, &to_sign));
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}",
         key.id
     );
-    [
-        ("x-amz-date", time),
-        ("x-amz-content-sha256", EMPTY_BODY.to_owned()),
-        ("authorization", authorization),
-    ]
+    [("x-amz-date", time), ("x-amz-content-sha256", EMPTY_BODY.to_owned()), ("authorization", authorization)]
 }
 
 fn sign(key: &[u8], text: &str) -> Vec<u8> {

@@ -70,10 +70,7 @@ pub(super) fn server(system: &Path, mapper: &Port, distribution: &Port) -> Launc
             .env("RABBITMQ_MNESIA_BASE", folder.join("data"))
             .env("RABBITMQ_LOG_BASE", folder)
             .env("RABBITMQ_LOGS", "-")
-            .env(
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
-            )
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false")
             // The script then becomes the Erlang machine, instead of a parent that handles signals.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         command

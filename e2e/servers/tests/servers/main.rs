@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod announce;
 mod death;
 mod mongodb;
 mod object_storage;

@@ -56,9 +56,8 @@ async fn with_a_key_file_only_who_has_the_key_can_initiate_the_set() {
 }
 
 async fn client(server: &MongoDb, credential: Option<Credential>) -> Client {
-    let mut options = ClientOptions::parse(format!("mongodb://{}/?directConnection=true", server.address()))
-        .await
-        .unwrap();
+    let mut options =
+        ClientOptions::parse(format!("mongodb://{}/?directConnection=true", server.address())).await.unwrap();
     options.credential = credential;
     Client::with_options(options).unwrap()
 }

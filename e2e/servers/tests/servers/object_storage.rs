@@ -26,9 +26,7 @@ async fn a_wrong_secret_is_refused() {
 }
 
 fn client(store: &ObjectStorage, secret: &str) -> Client {
-    let http = Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http)

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use servers::Smtp;
 
@@ -11,10 +12,10 @@ async fn mail_that_is_sent_can_be_read() {
         .from("chat@example.com".parse().unwrap())
         .to(ada.parse().unwrap())
         .subject("Grüße")
+        .header(ContentType::TEXT_PLAIN)
         .body("Bis später".to_owned())
         .unwrap();
-    let transport =
-        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.host()).port(server.port()).build();
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.host()).port(server.port()).build();
     transport.send(mail).await.unwrap();
 
     let mails = server.wait_for(&ada, Duration::from_secs(10));
