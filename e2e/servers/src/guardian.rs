@@ -85,11 +85,9 @@ fn guardian() -> Result<&'static Guardian> {
         return Ok(guardian);
     }
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    match GUARDIAN.get() {
-        Some(guardian) => Ok(guardian),
-        None => {
-            let started = Guardian::start()?;
-            Ok(GUARDIAN.get_or_init(|| started))
-        }
+    if let Some(guardian) = GUARDIAN.get() {
+        return Ok(guardian);
     }
+    let started = Guardian::start()?;
+    Ok(GUARDIAN.get_or_init(|| started))
 }

@@ -32,6 +32,7 @@ impl MongoDb {
     ///
     /// # Panics
     /// When the server does not start.
+    #[must_use]
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<MongoDb> = OnceLock::new();
         shared::get_or_start(&SERVER, || match shared::announced(URI) {

@@ -36,6 +36,7 @@ impl ObjectStorage {
     ///
     /// # Panics
     /// When the store does not start.
+    #[must_use]
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<ObjectStorage> = OnceLock::new();
         shared::get_or_start(&SERVER, || match shared::announced(ENDPOINT) {

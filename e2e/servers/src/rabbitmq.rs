@@ -35,6 +35,7 @@ impl RabbitMq {
     ///
     /// # Panics
     /// When the broker does not start.
+    #[must_use]
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<RabbitMq> = OnceLock::new();
         shared::get_or_start(&SERVER, || match (shared::announced(URI), shared::announced(MANAGEMENT_URL)) {

@@ -34,6 +34,7 @@ impl Redis {
     ///
     /// # Panics
     /// When the server does not start.
+    #[must_use]
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Redis> = OnceLock::new();
         shared::get_or_start(&SERVER, || match shared::announced(URL) {
@@ -147,11 +148,10 @@ impl Redis {
 fn command(address: &str, words: &[&str]) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = format!("*{}\r\n", words.len());
+    write!(stream, "*{}\r\n", words.len())?;
     for word in words {
-        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        write!(stream, "${}\r\n{word}\r\n", word.len())?;
     }
-    stream.write_all(request.as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     Ok(line.trim_end().to_owned())

@@ -47,6 +47,7 @@ impl Smtp {
     ///
     /// # Panics
     /// When the server does not start.
+    #[must_use]
     pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Smtp> = OnceLock::new();
         shared::get_or_start(&SERVER, || match (shared::announced(ADDRESS), shared::announced(MESSAGES_URL)) {

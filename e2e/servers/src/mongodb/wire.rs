@@ -1,4 +1,4 @@
-//! As much of the MongoDB wire protocol (`OP_MSG`) as it takes to initiate a replica set, so that
+//! As much of the `MongoDB` wire protocol (`OP_MSG`) as it takes to initiate a replica set, so that
 //! whoever starts a server need not link a driver.
 
 use std::io::{Read, Write};
