@@ -1,0 +1,230 @@
+//! The operator's own logs, metrics and probes.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Why logging cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter cannot be read.
+    #[error("the log filter {filter:?} is wrong: {cause}. Try one such as info or info,operator=debug")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Logging has begun already.
+    #[error("logging was set up twice")]
+    Twice,
+}
+
+/// Begins to log, a JSON object a line on standard output. `filter` is a list of tracing's directives, such as `info,kube=warn`.
+pub fn init(filter: &str) -> Result<(), Error> {
+    let parsed = EnvFilter::try_new(filter)
+        .map_err(|error| Error::Filter { filter: filter.to_owned(), cause: error.to_string() })?;
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(true)
+        .with_span_list(false)
+        .with_env_filter(parsed)
+        .try_init()
+        .map_err(|_| Error::Twice)
+}
+
+/// What the operator counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Counter,
+    failures: Family<Failure, Counter>,
+    duration: Histogram,
+    platforms: Family<Phase, Gauge>,
+    leader: Gauge,
+    next_renewal: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Failure {
+    category: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Phase {
+    phase: String,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let mut registry = Registry::with_prefix("chatplatform_operator");
+        let reconciles = Counter::default();
+        registry.register("reconciles", "Runs of the pipeline, failed ones included", reconciles.clone());
+        let failures = Family::default();
+        registry.register("reconcile_failures", "Runs that failed, by category", failures.clone());
+        let duration = Histogram::new(exponential_buckets(0.01, 2.0, 13));
+        registry.register_with_unit("reconcile_duration", "How long a run took", Unit::Seconds, duration.clone());
+        let platforms = Family::default();
+        registry.register("platforms", "Platforms, by phase", platforms.clone());
+        let leader = Gauge::default();
+        registry.register("leader", "1 while this operator leads", leader.clone());
+        let next_renewal = Gauge::default();
+        registry.register_with_unit(
+            "next_renewal_timestamp",
+            "When the next certificate is due, in Unix time",
+            Unit::Seconds,
+            next_renewal.clone(),
+        );
+        registry.register("build", "What runs", Info::new(vec![("version", version.to_owned())]));
+        Self { registry, reconciles, failures, duration, platforms, leader, next_renewal }
+    }
+
+    /// A run of the pipeline ended; `failure` is the category of its error.
+    pub fn reconciled(&self, took: Duration, failure: Option<&str>) {
+        self.reconciles.inc();
+        self.duration.observe(took.as_secs_f64());
+        if let Some(category) = failure {
+            self.failures.get_or_create(&Failure { category: category.to_owned() }).inc();
+        }
+    }
+
+    /// The platforms there are, by phase; a phase that is not named has none.
+    pub fn platforms<'a>(&self, phases: impl IntoIterator<Item = &'a str>) {
+        self.platforms.clear();
+        for phase in phases {
+            self.platforms.get_or_create(&Phase { phase: phase.to_owned() }).inc();
+        }
+    }
+
+    /// Whether this operator leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// When the next certificate is due.
+    pub fn next_renewal(&self, at: jiff::Timestamp) {
+        self.next_renewal.set(at.as_duration().as_secs_f64());
+    }
+
+    /// Everything in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Whether the operator can work, and if not, why.
+pub type Readiness = watch::Receiver<Result<(), String>>;
+
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    ready: Readiness,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(metrics, ready)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+fn router(metrics: Arc<Metrics>, ready: Readiness) -> Router {
+    Router::new()
+        // That the runtime answers is all that a restart could mend.
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz).with_state(ready))
+        .route("/metrics", get(scrape).with_state(metrics))
+}
+
+async fn readyz(State(ready): State<Readiness>) -> Response {
+    match ready.borrow().clone() {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_in_the_text() {
+        let metrics = Metrics::new("0.1.0");
+        metrics.reconciled(Duration::from_millis(30), None);
+        metrics.reconciled(Duration::from_millis(30), Some("MongoDBUnreachable"));
+        metrics.leading(true);
+        metrics.platforms(["Ready", "Ready", "Pending"]);
+        let text = metrics.text();
+        for line in [
+            "chatplatform_operator_reconciles_total 2",
+            r#"chatplatform_operator_reconcile_failures_total{category="MongoDBUnreachable"} 1"#,
+            "chatplatform_operator_reconcile_duration_seconds_count 2",
+            "chatplatform_operator_leader 1",
+            r#"chatplatform_operator_platforms{phase="Ready"} 2"#,
+            r#"chatplatform_operator_build_info{version="0.1.0"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        metrics.platforms(["Pending"]);
+        assert!(!metrics.text().contains(r#"phase="Ready""#));
+    }
+
+    #[tokio::test]
+    async fn readiness_is_served_with_its_reason_and_the_server_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (readiness, ready) = watch::channel(Err("cannot reach the API server".to_owned()));
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new("0.1.0"));
+        let server = tokio::spawn(serve(listener, metrics, ready, stop.clone()));
+
+        // Fails when another test of the process was first, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let fetch = async |path: &str| {
+            let response = client.get(format!("{url}{path}")).send().await.unwrap();
+            (response.status().as_u16(), response.text().await.unwrap())
+        };
+        assert_eq!(fetch("/livez").await.0, 200);
+        assert_eq!(fetch("/readyz").await, (503, "cannot reach the API server\n".to_owned()));
+        readiness.send_replace(Ok(()));
+        assert_eq!(fetch("/readyz").await.0, 200);
+        assert!(fetch("/metrics").await.1.ends_with("# EOF\n"));
+        stop.cancel();
+        server.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_filter_is_an_error_that_shows_it() {
+        let message = init("=nonsense=").unwrap_err().to_string();
+        assert!(message.contains("=nonsense="), "{message}");
+    }
+}
