@@ -1,6 +1,8 @@
 //! Problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): the body of every answer that is an error,
 //! in REST with content type `application/problem+json` and in a Socket.IO acknowledgement as `error`.
 
+use std::fmt;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,14 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.code, self.status, self.detail.as_deref().unwrap_or(&self.title))
+    }
+}
+
+impl std::error::Error for Problem {}
 
 /// The kinds of problem that every service has.
 impl Problem {
