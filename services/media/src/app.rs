@@ -1,0 +1,67 @@
+//! The service put together.
+
+use std::time::Duration;
+
+use runtime::{
+    clock::Clock,
+    connect::{self, ConnectError},
+    health::Health,
+    identity::TokenVerifier,
+    service::Service,
+    watched::WatchedError,
+};
+
+use crate::{
+    http,
+    settings::Settings,
+    state::AppState,
+    store::{Files, Objects},
+};
+
+/// How long to wait before the indexes are tried again.
+const INDEX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why the service cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A server's address or credential cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] WatchedError),
+}
+
+/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
+pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, AppError> {
+    let database = connect::mongodb(&settings.mongodb).await?;
+    let (client, bucket) = connect::object_storage(&settings.object_storage)?;
+    let (files, objects) = (Files::new(&database), Objects::new(&client, bucket));
+    let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
+
+    let service = Service::new("media", &settings.server);
+    let shutdown = service.shutdown();
+    let state = AppState::new(tokens, files.clone(), objects.clone(), &settings.upload, clock, shutdown.clone());
+    let health = Health::new()
+        .check("mongodb", move || {
+            let database = database.clone();
+            async move { connect::ping_mongodb(&database).await }
+        })
+        .check("object-storage", move || {
+            let objects = objects.clone();
+            async move { objects.check().await }
+        });
+    let indexes = async move {
+        // Nothing depends on it: the stop need not wait.
+        let _ = shutdown.soft().run_until_cancelled(prepare(files)).await;
+    };
+    Ok(service.router(http::router(state)).health(health).task("indexes", indexes))
+}
+
+/// Makes the indexes, as soon as the database answers. The service works without them, only slower.
+async fn prepare(files: Files) {
+    while let Err(error) = files.prepare().await {
+        tracing::warn!(%error, "indexes cannot be made yet");
+        tokio::time::sleep(INDEX_PAUSE).await;
+    }
+}

@@ -1,0 +1,41 @@
+//! What every handler can reach.
+
+use axum::extract::FromRef;
+use runtime::{clock::Clock, identity::TokenVerifier, shutdown::Shutdown};
+
+use crate::{
+    settings::Upload,
+    store::{Files, Objects},
+    upload::Uploads,
+};
+
+/// The dependencies of the handlers; clones share them.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Tells who is calling.
+    pub tokens: TokenVerifier,
+    /// What is known of files.
+    pub files: Files,
+    /// Their bytes.
+    pub objects: Objects,
+    /// Takes files in.
+    pub uploads: Uploads,
+    /// Waits for uploads, and for the cleaning up after them.
+    pub shutdown: Shutdown,
+}
+
+impl AppState {
+    /// Handlers that work on these stores under these settings.
+    #[must_use]
+    pub fn new(
+        tokens: TokenVerifier,
+        files: Files,
+        objects: Objects,
+        settings: &Upload,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> Self {
+        let uploads = Uploads::new(files.clone(), objects.clone(), settings, clock);
+        Self { tokens, files, objects, uploads, shutdown }
+    }
+}

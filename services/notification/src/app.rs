@@ -1,0 +1,123 @@
+//! The service put together.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+use lettre::{address::AddressError, message::Mailbox};
+use runtime::{
+    clock::Clock,
+    connect::{self, ConnectError},
+    health::Health,
+    identity::TokenVerifier,
+    messaging::Consumer,
+    metrics::Metrics,
+    service::Service,
+    watched::WatchedError,
+};
+use tokio::sync::Notify;
+
+use crate::{
+    consumer::{self, Handler},
+    counters::Counters,
+    email::{delivery::Delivery, letter::Letterhead, mailer::Mailer},
+    http,
+    settings::Settings,
+    state::AppState,
+    store::{Contacts, Notifications},
+};
+
+/// How long to wait before the indexes are tried again.
+const INDEX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why the service cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A server's address or credential cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The public keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] WatchedError),
+    /// `email.from` is not an address.
+    #[error("email.from is not an address: {0}")]
+    From(#[from] AddressError),
+}
+
+/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
+pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, AppError> {
+    let database = connect::mongodb(&settings.mongodb).await?;
+    let broker = connect::rabbitmq(&settings.rabbitmq, "notification");
+    let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
+    let metrics = Metrics::new();
+
+    let service = Service::new("notification", &settings.server);
+    let shutdown = service.shutdown();
+    let notifications = Notifications::new(&database);
+    let contacts = Contacts::new(&database);
+    let counters = Counters::registered(&metrics);
+    let bell = Arc::new(Notify::new());
+
+    let handler = Handler {
+        notifications: notifications.clone(),
+        contacts: contacts.clone(),
+        by_email: settings.email.host.is_some(),
+        clock: clock.clone(),
+        counters: counters.clone(),
+        bell: Arc::clone(&bell),
+    };
+    let delivery = match (&settings.email.host, &settings.email.from) {
+        (Some(host), Some(from)) => Some(Delivery {
+            notifications: notifications.clone(),
+            contacts,
+            mailer: Mailer::new(host, &settings.email),
+            letterhead: Letterhead { from: from.parse::<Mailbox>()?, web_url: settings.web.url.clone() },
+            give_up_after: SignedDuration::from_hours(settings.email.give_up_hours.into()),
+            workers: settings.email.connections,
+            clock: clock.clone(),
+            counters,
+            bell,
+        }),
+        _ => None,
+    };
+    let health = Health::new()
+        .check("mongodb", move || {
+            let database = database.clone();
+            async move { connect::ping_mongodb(&database).await }
+        })
+        .check("rabbitmq", {
+            let broker = broker.clone();
+            move || {
+                let broker = broker.clone();
+                async move { broker.ping().await }
+            }
+        });
+
+    let state = AppState { tokens, notifications: notifications.clone(), clock };
+    let consuming = {
+        let shutdown = shutdown.clone();
+        async move {
+            // Storing relies on the unique index, so nothing is consumed before it is there.
+            if shutdown.soft().run_until_cancelled(prepare(&notifications)).await.is_some() {
+                let handle = move |envelope| {
+                    let handler = handler.clone();
+                    async move { handler.handle(envelope).await }
+                };
+                Consumer::new(broker.clone(), consumer::settings()).run(shutdown, handle).await;
+            }
+            broker.close().await;
+        }
+    };
+    let service = service.router(http::router(state)).health(health).metrics(metrics).task("consumer", consuming);
+    Ok(match delivery {
+        Some(delivery) => service.task("e-mail", delivery.run(shutdown.soft().clone())),
+        None => service,
+    })
+}
+
+/// Makes the indexes, as soon as the database answers.
+async fn prepare(notifications: &Notifications) {
+    while let Err(error) = notifications.prepare().await {
+        tracing::warn!(%error, "indexes cannot be made yet");
+        tokio::time::sleep(INDEX_PAUSE).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! What every handler can reach.
+
+use axum::extract::FromRef;
+use runtime::{clock::Clock, identity::TokenVerifier};
+
+use crate::store::Notifications;
+
+/// The dependencies of the handlers; clones share them.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Tells who is calling.
+    pub tokens: TokenVerifier,
+    /// The notifications.
+    pub notifications: Notifications,
+    /// Tells the time.
+    pub clock: Clock,
+}

@@ -1,0 +1,142 @@
+//! Notifications, in the collection `notifications`.
+//!
+//! A unique index on user and message makes storing idempotent. While an e-mail is due, the document has a field `email` with the time
+//! from which on it may be tried and the number of tries; sent or given up, the field goes.
+
+mod due;
+mod record;
+
+use std::collections::BTreeSet;
+
+use contract::{
+    event::MessageCreated,
+    id::{NotificationId, UserId},
+    notification::Notification,
+};
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use mongodb::{
+    Collection, Database, IndexModel,
+    bson::doc,
+    error::{Error, ErrorKind},
+    options::{IndexOptions, ReturnDocument},
+};
+
+use self::record::{DueEmail, Record};
+use super::stored;
+
+pub use self::due::Due;
+
+/// How many documents go in one request.
+const BATCH: usize = 500;
+
+/// The server's code for a duplicate of a unique key.
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// The notifications of all users.
+#[derive(Clone, Debug)]
+pub struct Notifications {
+    records: Collection<Record>,
+}
+
+impl Notifications {
+    /// The notifications in `database`.
+    #[must_use]
+    pub fn new(database: &Database) -> Self {
+        Self { records: database.collection("notifications") }
+    }
+
+    /// Creates the indexes; does nothing where they are there.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        let unique = IndexOptions::builder().unique(true).build();
+        let only_due =
+            IndexOptions::builder().partial_filter_expression(doc! {"email.dueAt": {"$exists": true}}).build();
+        self.records
+            .create_indexes([
+                IndexModel::builder().keys(doc! {"userId": 1, "messageId": 1}).options(unique).build(),
+                IndexModel::builder().keys(doc! {"userId": 1, "_id": -1}).build(),
+                IndexModel::builder().keys(doc! {"email.dueAt": 1}).options(only_due).build(),
+            ])
+            .await?;
+        Ok(())
+    }
+
+    /// Stores a notification of `message` for each of `users` who has none yet, due for e-mail at once if `by_email`.
+    /// Returns how many were stored.
+    pub async fn store(
+        &self,
+        message: &MessageCreated,
+        users: &BTreeSet<UserId>,
+        by_email: bool,
+        now: Timestamp,
+    ) -> Result<u64, Error> {
+        let email = by_email.then(|| DueEmail { due_at: stored(now), attempts: 0 });
+        let record =
+            |user: &UserId| Record::of(NotificationId::new(now, &mut rand::rng()), *user, message, now, email.clone());
+        let records: Vec<Record> = users.iter().map(record).collect();
+        let mut count = 0;
+        for batch in records.chunks(BATCH) {
+            count += match self.records.insert_many(batch).ordered(false).await {
+                Ok(outcome) => outcome.inserted_ids.len() as u64,
+                Err(error) => batch.len() as u64 - duplicates(error)?,
+            };
+        }
+        Ok(count)
+    }
+
+    /// Up to `limit` notifications of `user`, newest first, those older than `after` where it is given.
+    pub async fn list(
+        &self,
+        user: UserId,
+        after: Option<NotificationId>,
+        limit: usize,
+    ) -> Result<Vec<Notification>, Error> {
+        let mut filter = doc! {"userId": user.to_string()};
+        if let Some(after) = after {
+            filter.insert("_id", doc! {"$lt": after.to_string()});
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = self.records.find(filter).sort(doc! {"_id": -1}).limit(limit).await?;
+        found.map_ok(Notification::from).try_collect().await
+    }
+
+    /// Marks a notification of `user` as read, and takes back its e-mail if that has not gone. Read before, it keeps its time.
+    pub async fn mark_read(
+        &self,
+        id: NotificationId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Notification>, Error> {
+        let record = self
+            .records
+            .find_one_and_update(
+                doc! {"_id": id.to_string(), "userId": user.to_string()},
+                vec![doc! {"$set": {"readAt": {"$ifNull": ["$readAt", stored(now)]}}}, doc! {"$unset": "email"}],
+            )
+            .return_document(ReturnDocument::After)
+            .await?;
+        Ok(record.map(Notification::from))
+    }
+
+    /// Marks all notifications of `user` as read, and takes back their e-mails.
+    pub async fn mark_all_read(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
+        let unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
+        self.records.update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": ""}}).await?;
+        Ok(())
+    }
+}
+
+/// How many of an unordered insert's documents were there before; any other failure is one.
+fn duplicates(error: Error) -> Result<u64, Error> {
+    match error.kind.as_ref() {
+        ErrorKind::InsertMany(failed)
+            if failed.write_concern_error.is_none()
+                && failed.write_errors.as_ref().is_some_and(|errors| {
+                    !errors.is_empty() && errors.iter().all(|error| error.code == DUPLICATE_KEY)
+                }) =>
+        {
+            Ok(failed.write_errors.as_ref().map_or(0, |errors| errors.len() as u64))
+        }
+        _ => Err(error),
+    }
+}
