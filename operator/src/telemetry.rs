@@ -215,7 +215,7 @@ mod tests {
         };
         assert_eq!(fetch("/livez").await.0, 200);
         assert_eq!(fetch("/readyz").await, (503, "cannot reach the API server\n".to_owned()));
-        readiness.send_replace(Ok(()));
+        readiness.send_modify(|ready| *ready = Ok(()));
         assert_eq!(fetch("/readyz").await.0, 200);
         assert!(fetch("/metrics").await.1.ends_with("# EOF\n"));
         stop.cancel();

@@ -50,8 +50,8 @@ impl Candidate {
 
     /// Takes note of the lease as the server has it.
     pub(super) fn saw(&mut self, lease: Option<Lease>, now: Instant) {
-        let spec = |lease: &Option<Lease>| lease.as_ref().and_then(|lease| lease.spec.clone());
-        if self.unchanged_since.is_none() || spec(&self.seen) != spec(&lease) {
+        let version = |lease: &Option<Lease>| lease.as_ref()?.metadata.resource_version.clone();
+        if self.unchanged_since.is_none() || version(&self.seen) != version(&lease) {
             self.unchanged_since = Some(now);
         }
         self.seen = lease;

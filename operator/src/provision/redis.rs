@@ -3,7 +3,7 @@
 //! Differences are written into the running server (`ACL SETUSER`, effective at once); the file `users.acl` of the Secret carries
 //! the same users into its next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value, cmd};
@@ -159,7 +159,10 @@ fn words(fields: &BTreeMap<String, Value>, name: &str) -> Vec<String> {
 
 fn agrees(found: &BTreeMap<String, Value>, login: &Login) -> bool {
     let rules = RedisRules::of(&login.user);
-    let same = |name, wanted: &str| words(found, name).iter().map(String::as_str).eq(wanted.split_whitespace());
+    let same = |name, wanted: &str| {
+        let found = words(found, name);
+        found.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted.split_whitespace().collect()
+    };
     let flags = words(found, "flags");
     let has = |flag: &str| flags.iter().any(|found| found == flag);
     has("on")

@@ -9,7 +9,7 @@ use super::login::Login;
 /// What a user of Redis may do, each part as `ACL SETUSER` takes it and `ACL GETUSER` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Commands, such as `+@all -@dangerous`.
+    /// Commands, such as `+@all -@dangerous`; no two of these words may overlap but the first, for the server orders them anew.
     pub commands: &'static str,
     /// Key patterns, such as `~auth:*`; `%R~` reads only.
     pub keys: &'static str,
@@ -17,8 +17,8 @@ pub struct Rules {
     pub channels: &'static str,
 }
 
-// Everything but what changes or watches the server and what walks over every key of everybody (KEYS, FLUSHALL, CONFIG).
-const SERVICE: &str = "+@all -@admin -@dangerous";
+// Everything but what changes or watches the server (all of @admin is @dangerous) and what walks over every key of everybody.
+const SERVICE: &str = "+@all -@dangerous";
 
 impl Rules {
     /// Rules of a service or of the operator, by user name.

@@ -55,11 +55,11 @@ pub async fn provision(target: &Target) -> Result<State, Error> {
 async fn run(target: &Target) -> Result<State, Error> {
     let mut changes = Vec::new();
     let member = any_initiated(target, &mut changes).await?;
-    let Some(primary) = primary(&member).await? else {
+    let (member, writable) = primary(member, target).await?;
+    if !writable {
         let report = Report::read(&member).await?;
         return Ok(State { ready: false, changes, ..report.state(target) });
-    };
-    let member = if primary == member.address() { member } else { Member::open(&primary, &target.key_file).await? };
+    }
     configuration::reconcile(&member, target, &mut changes).await?;
     users::reconcile(&member, &target.users, &mut changes).await?;
     let report = Report::read(&member).await?;
@@ -107,18 +107,22 @@ async fn any_initiated(target: &Target, changes: &mut Vec<String>) -> Result<Mem
     Ok(first)
 }
 
-/// The address of the primary, once there is one.
-async fn primary(member: &Member) -> Result<Option<String>, Error> {
+/// The primary and `true`, or, when none takes writes in time, whoever was asked last.
+async fn primary(mut member: Member, target: &Target) -> Result<(Member, bool), Error> {
     let until = Instant::now() + ELECTION;
     loop {
         let hello = member.admin("ask for the primary", doc! {"hello": 1}).await?;
-        if let Ok(primary) = hello.get_str("primary") {
-            return Ok(Some(primary.to_owned()));
+        // The winner of an election is named before it takes writes.
+        if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+            return Ok((member, true));
         }
         if Instant::now() >= until {
-            return Ok(None);
+            return Ok((member, false));
         }
-        tokio::time::sleep(POLL).await;
+        match hello.get_str("primary") {
+            Ok(primary) if primary != member.address() => member = Member::open(primary, &target.key_file).await?,
+            _ => tokio::time::sleep(POLL).await,
+        }
     }
 }
 

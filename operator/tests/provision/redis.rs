@@ -1,0 +1,120 @@
+use operator::provision::redis::{Target, provision};
+use operator::secrets::{Login, Material};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value, cmd};
+use secrecy::ExposeSecret;
+use servers::Redis;
+
+use super::{login, material, nobody, value};
+
+fn start(material: &Material, acl: &str) -> (Redis, Target) {
+    let server = Redis::start_with_users(acl).unwrap();
+    let target = target(material, &server.address());
+    (server, target)
+}
+
+fn target(material: &Material, address: &str) -> Target {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    Target {
+        host: host.to_owned(),
+        port: port.parse().unwrap(),
+        operator: material.redis.operator.clone(),
+        users: material.redis.users.clone(),
+    }
+}
+
+async fn connect(server: &Redis, login: &Login) -> Result<MultiplexedConnection, RedisError> {
+    let url = server.url_for(&login.user, login.password.expose_secret());
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await
+}
+
+/// The server's answer to a command, or the first word of its refusal.
+async fn run(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<Value, String> {
+    let mut command = cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(word);
+    }
+    command.query_async(connection).await.map_err(|error: RedisError| error.code().unwrap_or("?").to_owned())
+}
+
+#[tokio::test]
+async fn the_file_alone_gives_every_user_its_rights_and_no_more() {
+    let material = material();
+    let (server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
+
+    let state = provision(&target).await.unwrap();
+    assert!(state.ready, "{state:?}");
+    assert_eq!(state.changes, Vec::<String>::new());
+    assert!(state.version.unwrap().starts_with("7."));
+
+    let refused = Err("NOPERM".to_owned());
+    let mut gateway = connect(&server, login(&target.users, "gateway")).await.unwrap();
+    assert!(run(&mut gateway, &["SET", "gateway:limit:a", "1"]).await.is_ok());
+    assert!(run(&mut gateway, &["EVAL", "return redis.call('INCR', KEYS[1])", "1", "gateway:limit:a"]).await.is_ok());
+    assert!(run(&mut gateway, &["GET", "auth:revoked:1"]).await.is_ok());
+    assert!(run(&mut gateway, &["SUBSCRIBE", "auth:revocations"]).await.is_ok());
+    assert_eq!(run(&mut gateway, &["SET", "auth:revoked:1", "1"]).await, refused);
+    assert_eq!(run(&mut gateway, &["GET", "auth:session:1"]).await, refused);
+    assert_eq!(run(&mut gateway, &["EVAL", "return redis.call('GET', KEYS[1])", "1", "chat:a"]).await, refused);
+
+    let mut auth = connect(&server, login(&target.users, "auth")).await.unwrap();
+    assert!(run(&mut auth, &["SET", "auth:revoked:1", "1", "EX", "600"]).await.is_ok());
+    assert!(run(&mut auth, &["PUBLISH", "auth:revocations", "{}"]).await.is_ok());
+    assert_eq!(run(&mut auth, &["PUBLISH", "chat:a", "{}"]).await, refused);
+    for forbidden in [&["FLUSHALL"][..], &["KEYS", "*"], &["CONFIG", "GET", "*"], &["ACL", "LIST"], &["SHUTDOWN"]] {
+        assert_eq!(run(&mut auth, forbidden).await, refused, "{forbidden:?}");
+    }
+
+    let mut chat = connect(&server, login(&target.users, "chat")).await.unwrap();
+    assert!(run(&mut chat, &["GET", "auth:revoked:1"]).await.is_ok());
+    assert!(run(&mut chat, &["PUBLISH", "chat:rooms", "{}"]).await.is_ok());
+    assert_eq!(run(&mut chat, &["SET", "gateway:limit:a", "1"]).await, refused);
+}
+
+#[tokio::test]
+async fn nobody_enters_without_a_login_and_a_probe_may_only_ask_whether_it_answers() {
+    let material = material();
+    let (server, _) = start(&material, &value(&material, "acme-redis", "users.acl"));
+    let mut stranger = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    assert_eq!(run(&mut stranger, &["PING"]).await, Err("NOAUTH".to_owned()));
+
+    let probe = redis::Client::open(server.url_for("probe", "x")).unwrap();
+    let mut probe = probe.get_multiplexed_async_connection().await.unwrap();
+    assert!(run(&mut probe, &["PING"]).await.is_ok());
+    assert_eq!(run(&mut probe, &["GET", "chat:a"]).await, Err("NOPERM".to_owned()));
+}
+
+#[tokio::test]
+async fn differences_are_corrected_in_the_running_server() {
+    let material = material();
+    let (server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
+    // The Secrets have other passwords now, and the file in the pod is still the old one.
+    let fresh = super::material();
+    let changed = Target { users: fresh.redis.users, ..target.clone() };
+    let mut operator = connect(&server, &target.operator).await.unwrap();
+    run(&mut operator, &["ACL", "SETUSER", "default", "on", "nopass", "+@all", "~*"]).await.unwrap();
+    run(&mut operator, &["ACL", "SETUSER", "chat", "~*"]).await.unwrap();
+
+    let state = provision(&changed).await.unwrap();
+    assert_eq!(
+        state.changes,
+        ["corrected user gateway", "corrected user auth", "corrected user chat", "turned the default user off"]
+    );
+    for (old, new) in target.users.iter().zip(&changed.users) {
+        assert!(connect(&server, old).await.is_err());
+        assert!(connect(&server, new).await.is_ok());
+    }
+    let mut chat = connect(&server, login(&changed.users, "chat")).await.unwrap();
+    assert_eq!(run(&mut chat, &["SET", "auth:a", "1"]).await, Err("NOPERM".to_owned()));
+    assert_eq!(provision(&changed).await.unwrap().changes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_server_that_is_not_there_are_told_apart() {
+    let material = material();
+    let (_server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
+    let wrong = Target { operator: super::material().redis.operator, ..target };
+    assert_eq!(provision(&wrong).await.unwrap_err().category(), "RedisAccessDenied");
+    let error = provision(&self::target(&material, &nobody())).await.unwrap_err();
+    assert_eq!(error.category(), "RedisUnreachable", "{error}");
+}
