@@ -1,0 +1,116 @@
+//! People who use the platform.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::Stage;
+use super::rest::Answer;
+use super::wait::until;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+/// Somebody with an account, logged in.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+}
+
+impl Person {
+    /// Registers somebody whose username begins with `name`.
+    pub(crate) fn register(stage: &Stage, name: &str) -> Result<Self> {
+        let username = unique(name);
+        let email = format!("{username}@example.com");
+        let body = json!({"email": email, "username": username, "password": PASSWORD, "displayName": name});
+        // All scenarios come from one address, which may only register so many people at a time.
+        let answer = until("registering", Duration::from_mins(3), || {
+            let answer = stage.rest.post("/api/v1/auth/register", "", &body)?;
+            ensure!(answer.status != 429, "too many registrations");
+            Ok(answer)
+        })?;
+        Self::of(&answer.expect(201).context("registering")?, username, email)
+    }
+
+    /// Logs in anew: another session of the same person.
+    pub(crate) fn log_in(&self, stage: &Stage) -> Result<Self> {
+        let body = json!({"login": self.username, "password": PASSWORD});
+        let answer = stage.rest.post("/api/v1/auth/login", "", &body)?;
+        Self::of(&answer.expect(200).context("logging in")?, self.username.clone(), self.email.clone())
+    }
+
+    /// Opens a direct conversation, or finds the one there is; answers its id.
+    pub(crate) fn open_direct(&self, stage: &Stage, other: &Self) -> Result<String> {
+        let body = json!({"type": "direct", "memberIds": [other.id]});
+        let answer = stage.rest.post("/api/v1/conversations", &self.access_token, &body)?;
+        let conversation = if answer.status == 200 { answer.expect(200) } else { answer.expect(201) }?;
+        text(&conversation, "id")
+    }
+
+    /// Sends a message by REST; answers the message.
+    pub(crate) fn send(&self, stage: &Stage, conversation: &str, words: &str) -> Result<Value> {
+        let body = json!({"text": words, "nonce": unique("nonce")});
+        stage.rest.post(&messages(conversation), &self.access_token, &body)?.expect(201)
+    }
+
+    /// Every message of a conversation, oldest first, by following the cursors of its history.
+    pub(crate) fn history(&self, stage: &Stage, conversation: &str) -> Result<Vec<Value>> {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("{}?limit=100{cursor}", messages(conversation));
+            let mut page = stage.rest.get(&path, &self.access_token)?.expect(200)?;
+            let items = page["items"].as_array_mut().context("a page has no items")?;
+            found.append(items);
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    pub(crate) fn get(&self, stage: &Stage, path: &str) -> Result<Answer> {
+        stage.rest.get(path, &self.access_token)
+    }
+
+    fn of(body: &Value, username: String, email: String) -> Result<Self> {
+        Ok(Self {
+            id: text(&body["user"], "id")?,
+            access_token: text(body, "accessToken")?,
+            refresh_token: text(body, "refreshToken")?,
+            username,
+            email,
+        })
+    }
+}
+
+/// Two people and their direct conversation.
+pub(crate) fn two_in_conversation(stage: &Stage) -> Result<(Person, Person, String)> {
+    let (ada, ben) = (Person::register(stage, "ada")?, Person::register(stage, "ben")?);
+    let conversation = ada.open_direct(stage, &ben)?;
+    Ok((ada, ben, conversation))
+}
+
+/// The path of a conversation's messages.
+pub(crate) fn messages(conversation: &str) -> String {
+    format!("/api/v1/conversations/{conversation}/messages")
+}
+
+/// A text that no other scenario and no other run uses.
+pub(crate) fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("{prefix}-{now:x}{:x}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A field that must be a text.
+pub(crate) fn text(value: &Value, field: &str) -> Result<String> {
+    value[field].as_str().map(str::to_owned).with_context(|| format!("no text {field} in {value}"))
+}

@@ -1,0 +1,97 @@
+//! A platform that nobody uses costs nothing.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use super::Stage;
+
+const REST: Duration = Duration::from_mins(1);
+const LIMIT_BYTES: u64 = 12_000_000;
+
+pub(super) fn at_rest_nothing_changes_for_a_minute(stage: &Stage) -> Result<()> {
+    stage.wait_until_ready()?;
+    // These two minutes are what is measured: nothing is awaited.
+    sleep(REST);
+    let before = versions(stage)?;
+    sleep(REST);
+    let after = versions(stage)?;
+    let changed: Vec<_> = before.iter().filter(|(name, version)| after.get(*name) != Some(version)).collect();
+    ensure!(changed.is_empty(), "changed: {changed:?}");
+    ensure!(before.len() == after.len(), "{} objects became {}", before.len(), after.len());
+    ensure!(before.len() > 30, "only {} objects were looked at", before.len());
+    stage.note(format!("{} objects", before.len()));
+    Ok(())
+}
+
+pub(super) fn an_idle_operator_takes_at_most_12_megabytes(stage: &Stage) -> Result<()> {
+    let pods = stage.cluster.kubectl_json([
+        "get",
+        "pods",
+        "--all-namespaces",
+        "--selector=app.kubernetes.io/name=chatplatform-operator",
+        "--field-selector=status.phase=Running",
+    ])?;
+    let pod = pods["items"].as_array().and_then(|pods| pods.first()).context("there is no pod of the operator")?;
+    let node = pod["spec"]["nodeName"].as_str().context("the operator runs on no node")?;
+    let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap_or_default();
+    let container = container.rsplit('/').next().unwrap_or_default();
+
+    let inspected = stage.cluster.docker(["exec", node, "crictl", "inspect", container]).output()?;
+    let inspected: Value = serde_json::from_str(&inspected).context("crictl answers nonsense")?;
+    let pid = inspected["info"]["pid"].as_u64().context("the operator has no process")?;
+    let status = stage.cluster.docker(["exec", node, "cat", &format!("/proc/{pid}/status")]).output()?;
+    let kibibytes = resident(&status).context("proc(5) shows no VmRSS")?;
+    let bytes = kibibytes * 1024;
+    stage.note(format!("{} MB", Megabytes(bytes)));
+    if bytes > LIMIT_BYTES {
+        bail!("it takes {bytes} bytes");
+    }
+    Ok(())
+}
+
+/// The version of the platform and of every object that the operator made for it.
+fn versions(stage: &Stage) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::from([(
+        format!("chatplatform/{}", stage.platform),
+        stage.read_platform()?["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned(),
+    )]);
+    for object in stage.owned_objects()? {
+        let metadata = &object["metadata"];
+        let name = format!(
+            "{}/{}",
+            object["kind"].as_str().unwrap_or_default(),
+            metadata["name"].as_str().unwrap_or_default()
+        );
+        found.insert(name, metadata["resourceVersion"].as_str().unwrap_or_default().to_owned());
+    }
+    Ok(found)
+}
+
+/// KiB, of proc(5)'s `status`.
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+struct Megabytes(u64);
+
+impl std::fmt::Display for Megabytes {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}.{}", self.0 / 1_000_000, self.0 / 100_000 % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_and_shown() {
+        assert_eq!(resident("Name:\toperator\nVmRSS:\t   9876 kB\nThreads:\t3\n"), Some(9876));
+        assert_eq!(Megabytes(10_113_024).to_string(), "10.1");
+    }
+}

@@ -1,0 +1,150 @@
+//! The platform in its cluster, by way of kubectl.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::mail;
+use super::wait::until;
+use crate::cluster::Cluster;
+use crate::progress::tail;
+
+const READY_LIMIT: Duration = Duration::from_mins(5);
+
+/// A platform that is, or is to be, in a cluster.
+pub(crate) struct Site {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: String,
+    /// The platform's name.
+    pub(crate) platform: String,
+    manifest: String,
+}
+
+impl Site {
+    /// The platform of a document, with its e-mail going to the mail catcher beside it. Nothing is applied yet.
+    pub(crate) fn new(cluster: Cluster, namespace: &str, document: &Path) -> Result<Self> {
+        let text = fs::read_to_string(document).with_context(|| format!("cannot read {}", document.display()))?;
+        let mut platform: Value =
+            serde_yaml::from_str(&text).with_context(|| format!("{} is not YAML", document.display()))?;
+        platform["spec"]["email"] =
+            json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
+        if let Some(metadata) = platform["metadata"].as_object_mut() {
+            metadata.remove("namespace");
+        }
+        let name = platform["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
+        Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, manifest: platform.to_string() })
+    }
+
+    /// Makes the namespace and the mail catcher in it.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
+        self.cluster.apply(&namespace.to_string())?;
+        self.apply(mail::MANIFEST)?;
+        self.kubectl(["rollout", "status", "deployment/maildev", "--timeout=120s"]).map(drop)
+    }
+
+    /// Applies the document and waits until the platform is Ready; answers how long that took.
+    pub(crate) fn apply_platform(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.apply(&self.manifest)?;
+        self.wait_until_ready()?;
+        Ok(began.elapsed())
+    }
+
+    /// `kubectl apply` of a manifest, as a person does it.
+    pub(crate) fn apply(&self, manifest: &str) -> Result<()> {
+        let namespace = format!("--namespace={}", self.namespace);
+        self.cluster.kubectl_command(["apply", "--filename", "-", &namespace]).input(manifest).execute()
+    }
+
+    /// Waits until the status says Ready of this generation, and every pod that should be ready is.
+    pub(crate) fn wait_until_ready(&self) -> Result<()> {
+        until("the platform is Ready", READY_LIMIT, || {
+            let platform = self.read_platform()?;
+            let conditions = platform["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+            let ready =
+                conditions.iter().find(|condition| condition["type"] == "Ready").context("no condition Ready")?;
+            ensure!(ready["status"] == "True", "{}", ready["message"]);
+            ensure!(platform["status"]["observedGeneration"] == platform["metadata"]["generation"], "an old status");
+            let workloads = self.kubectl_json(["get", "statefulsets,deployments", "--selector", &self.selector()])?;
+            workloads["items"].as_array().map_or(&[][..], Vec::as_slice).iter().try_for_each(be_complete)
+        })
+    }
+
+    pub(crate) fn read_platform(&self) -> Result<Value> {
+        self.kubectl_json(["get", "chatplatform", &self.platform])
+    }
+
+    /// Every object in the namespace that the operator has made for the platform, of whatever kind.
+    pub(crate) fn owned_objects(&self) -> Result<Vec<Value>> {
+        let kinds = self.cluster.kubectl(["api-resources", "--namespaced", "--verbs=list", "--output=name"])?;
+        let kinds: Vec<&str> = kinds
+            .lines()
+            // Events and measurements are news, not objects that somebody keeps.
+            .filter(|kind| !kind.starts_with("events") && !kind.contains("metrics.k8s.io") && *kind != "endpoints")
+            .collect();
+        let listed = self.kubectl_json(["get", &kinds.join(","), "--selector", &self.selector()])?;
+        Ok(listed["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// A value of a Secret.
+    pub(crate) fn secret(&self, name: &str, key: &str) -> Result<String> {
+        let template = format!("--output=go-template={{{{index .data {key:?} | base64decode}}}}");
+        self.kubectl(["get", "secret", name, &template])
+    }
+
+    /// The log of a service's pods since they started.
+    pub(crate) fn logs_of(&self, component: &str) -> Result<String> {
+        let label = format!("app.kubernetes.io/name={component},app.kubernetes.io/instance={}", self.platform);
+        self.kubectl(["logs", "--selector", &label, "--tail=-1", "--all-containers"])
+    }
+
+    /// `kubectl` in the platform's namespace.
+    pub(crate) fn kubectl<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        self.cluster.kubectl_command(arguments).arg("--namespace").arg(&self.namespace).output()
+    }
+
+    /// `kubectl ... -o json` in the platform's namespace.
+    pub(crate) fn kubectl_json<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Value> {
+        let text = self.kubectl(arguments.into_iter().chain(["--output=json"]))?;
+        serde_json::from_str(&text).context("kubectl did not answer JSON")
+    }
+
+    /// What helps to find out why something failed.
+    pub(crate) fn evidence(&self) -> String {
+        const CONDITIONS: &str =
+            "--output=jsonpath={range .items[*].status.conditions[*]}{.type}={.status} {.message}{\"\\n\"}{end}";
+        let looks: [&[&str]; 4] = [
+            &["get", "chatplatform", CONDITIONS],
+            &["get", "pods", "--output=wide"],
+            &["get", "events", "--sort-by=.metadata.creationTimestamp"],
+            // A later flag wins: the operator has a namespace of its own.
+            &["logs", "--selector=app.kubernetes.io/name=chatplatform-operator", "--tail=25", "--all-pods"],
+        ];
+        let shown = looks.map(|look| {
+            let said = self.kubectl(look.iter().copied()).unwrap_or_else(|error| format!("{error:#}"));
+            format!("--- kubectl {} {}\n{}", look[0], look[1], tail(&said, 25))
+        });
+        shown.join("\n")
+    }
+
+    fn selector(&self) -> String {
+        format!("app.kubernetes.io/managed-by=chatplatform-operator,app.kubernetes.io/instance={}", self.platform)
+    }
+}
+
+/// Every pod of a workload runs its newest template and is ready.
+fn be_complete(workload: &Value) -> Result<()> {
+    let (spec, status) = (&workload["spec"], &workload["status"]);
+    ensure!(
+        status["readyReplicas"] == spec["replicas"]
+            && status["updatedReplicas"] == spec["replicas"]
+            && status["observedGeneration"] == workload["metadata"]["generation"],
+        "{} is not complete",
+        workload["metadata"]["name"]
+    );
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What people apply, checked without a cluster.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize as _;
+use serde_yaml::Value;
+
+use super::{Bench, Tally};
+use crate::command::Run;
+use crate::offline::go;
+
+pub(super) fn run(bench: &Bench) -> Result<Tally> {
+    let helm = go::ensure(&bench.cache, &bench.progress, &go::HELM)?;
+    let mut total = Tally::default();
+    for chart in charts(&bench.root)? {
+        let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        total += check(bench, &format!("chart {name} has no faults"), || {
+            Run::new(&helm).args(["lint", "--strict"]).arg(&chart).execute()
+        });
+        total += check(bench, &format!("chart {name} renders objects"), || {
+            let text = Run::new(&helm).args(["template", "release", "--include-crds"]).arg(&chart).output()?;
+            be_objects(&text)
+        });
+    }
+    for example in files(&bench.root.join("examples"), "yaml")? {
+        let name = example.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        total += check(bench, &format!("example {name} holds objects"), || be_objects(&fs::read_to_string(&example)?));
+    }
+    Ok(total)
+}
+
+fn check(bench: &Bench, name: &str, test: impl FnOnce() -> Result<()>) -> Tally {
+    match test() {
+        Ok(()) => Tally::passed(),
+        Err(error) => {
+            bench.progress.say(format!("FAILED {name}: {error:#}"));
+            Tally::failed()
+        }
+    }
+}
+
+/// Every document has what Kubernetes needs to know an object by.
+fn be_objects(text: &str) -> Result<()> {
+    let mut count = 0;
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let object = Value::deserialize(document)?;
+        if object.is_null() {
+            continue;
+        }
+        for field in ["apiVersion", "kind"] {
+            if object.get(field).and_then(Value::as_str).is_none() {
+                bail!("an object has no {field}: {object:?}");
+            }
+        }
+        if object.get("metadata").and_then(|metadata| metadata.get("name")).is_none() {
+            bail!("an object has no name: {object:?}");
+        }
+        count += 1;
+    }
+    if count == 0 {
+        bail!("there is no object in it");
+    }
+    Ok(())
+}
+
+fn charts(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join("charts");
+    let mut charts: Vec<PathBuf> = fs::read_dir(&folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.join("Chart.yaml").exists())
+        .collect();
+    charts.sort();
+    if charts.is_empty() {
+        bail!("there is no chart in {}", folder.display());
+    }
+    Ok(charts)
+}
+
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("cannot list {}", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        bail!("there is no .{extension} file in {}", folder.display());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_document_without_a_kind_is_a_fault_and_an_empty_one_is_not() {
+        be_objects("---\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: a}\n").unwrap();
+        let error = be_objects("apiVersion: v1\nmetadata: {name: a}\n").unwrap_err().to_string();
+        assert!(error.starts_with("an object has no kind"), "{error}");
+        assert!(be_objects("# nothing\n").is_err());
+    }
+}

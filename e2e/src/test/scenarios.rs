@@ -1,0 +1,62 @@
+//! Scenarios on a cluster of this run's own.
+
+use anyhow::Result;
+
+use super::{Bench, Tally};
+use crate::cluster::{Cluster, Ports};
+use crate::images;
+use crate::progress::Progress;
+use crate::scenarios::{self, Scenario, Stage};
+
+pub(super) const NAME: &str = "scenarios";
+
+/// The names of all scenarios.
+pub(super) fn names() -> Vec<&'static str> {
+    scenarios::ALL.iter().map(|scenario| scenario.name).collect()
+}
+
+/// Whether a scenario's name holds this text.
+pub(super) fn is_named(name: &str) -> bool {
+    scenarios::ALL.iter().any(|scenario| scenario.name.contains(name))
+}
+
+pub(super) fn run(bench: &Bench) -> Result<Tally> {
+    let built = images::compile(&bench.cache, &bench.progress)?;
+    let name = format!("test-{}", std::process::id());
+    let cluster = Cluster::up_for_this_process(&name, Ports::free()?, &bench.progress)?;
+    let taken_down = TakenDown { cluster: &cluster, keep: bench.options.keep, progress: &bench.progress };
+
+    let names = images::build(&bench.cache, &cluster.engine().docker, &built, &bench.progress)?;
+    images::load(&cluster, &names, &bench.progress)?;
+    let stage = Stage::set_up(cluster.clone(), &bench.progress)?;
+    let tally = scenarios::run(&selected(bench.options.name.as_deref()), &stage, &bench.progress);
+    drop(taken_down);
+    Ok(tally)
+}
+
+/// Those whose names hold the text; all when it names the part.
+fn selected(name: Option<&str>) -> Vec<&'static Scenario> {
+    let named = |scenario: &&Scenario| name.is_none_or(|name| NAME.contains(name) || scenario.name.contains(name));
+    scenarios::ALL.iter().filter(named).collect()
+}
+
+/// Takes the cluster down when dropped, whatever happened, unless it is to be kept.
+struct TakenDown<'a> {
+    cluster: &'a Cluster,
+    keep: bool,
+    progress: &'a Progress,
+}
+
+impl Drop for TakenDown<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            let kubeconfig = self.cluster.kubeconfig();
+            self.progress.say(format!("kept: export KUBECONFIG={}  {}", kubeconfig.display(), self.cluster.url()));
+            return;
+        }
+        match self.cluster.down() {
+            Ok(()) => self.progress.say("the cluster is taken down"),
+            Err(error) => self.progress.say(format!("the cluster is not taken down: {error:#}")),
+        }
+    }
+}
