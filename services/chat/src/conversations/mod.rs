@@ -1,0 +1,233 @@
+//! Conversations: opening, finding, changing them, and how far each member has read.
+
+mod rules;
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use contract::conversation::{Conversation, MemberRole, NewConversation};
+use contract::event::Envelope;
+use contract::id::{ConversationId, UserId};
+use contract::problem::{FieldError, Problem};
+use jiff::Timestamp;
+use runtime::clock::Clock;
+use runtime::outbox::Waker;
+use runtime::trace;
+
+use crate::SOURCE;
+use crate::crypto::{Keys, UnwrapError};
+use crate::realtime::{Fanout, Live};
+use crate::store::{Activity, Alteration, AsStoreError, Found, Store, StoreError, StoredConversation};
+use crate::turns::Turns;
+
+/// Everything that is done with conversations. Clones share it.
+#[derive(Clone)]
+pub struct Conversations(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    keys: Keys,
+    fanout: Fanout,
+    waker: Waker,
+    clock: Clock,
+    turns: Turns,
+}
+
+/// Why something could not be done with a conversation.
+#[derive(Debug, thiserror::Error)]
+pub enum ConversationError {
+    /// There is no such conversation, or the caller is not in it; which of the two is nobody's business.
+    #[error("no such conversation")]
+    NotFound,
+    /// The user is not a member.
+    #[error("no such member")]
+    NoMember,
+    /// The caller is a member, yet may not do this.
+    #[error("not allowed: {0}")]
+    Forbidden(&'static str),
+    /// The request has faults.
+    #[error("the request has faults")]
+    Invalid(Vec<FieldError>),
+    /// The group takes no more members.
+    #[error("the group is full")]
+    Full,
+    /// No key to wrap the conversation's data key by.
+    #[error(transparent)]
+    Key(#[from] UnwrapError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A conversation that was asked for, and whether it is new.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// As the caller sees it.
+    pub conversation: Conversation,
+    /// False if it was there before.
+    pub created: bool,
+}
+
+/// What is done to a conversation that is there.
+#[derive(Clone, Debug)]
+pub enum Revision {
+    /// Another title, or none.
+    Rename(Option<String>),
+    /// More members.
+    Add(Vec<UserId>, MemberRole),
+    /// Another role for a member.
+    Promote(UserId, MemberRole),
+    /// One member less, who may be the caller.
+    Remove(UserId),
+    /// The end.
+    Delete,
+}
+
+impl Conversations {
+    /// Over the given store; `waker` is that of the outbox of conversations.
+    #[must_use]
+    pub fn new(store: Store, keys: Keys, fanout: Fanout, waker: Waker, clock: Clock, turns: Turns) -> Self {
+        Self(Arc::new(Inner { store, keys, fanout, waker, clock, turns }))
+    }
+
+    /// Opens a conversation. A pair has one direct conversation; a group asked for twice with the same key is one group.
+    pub async fn open(
+        &self,
+        wish: NewConversation,
+        creator: UserId,
+        creation_key: Option<String>,
+    ) -> Result<Opened, ConversationError> {
+        let Inner { store, keys, fanout, waker, clock, .. } = &*self.0;
+        let now = clock.now();
+        let id = ConversationId::new(now, &mut rand::rng());
+        let mut conversation = rules::opened(wish, creator, creation_key, id, now)?;
+        conversation.data_key = Some(keys.create(id)?);
+        let created = rules::created(&conversation);
+        conversation.outbox.push(Envelope::new(SOURCE, created, trace::current(), now, &mut rand::rng()));
+        match store.create(conversation).await? {
+            Found::Created(conversation) => {
+                waker.wake(id.to_string());
+                let view = conversation.view();
+                let everybody = conversation.member_ids();
+                fanout.publish(vec![Live::conversation(conversation, everybody, Vec::new())]);
+                Ok(Opened { conversation: view, created: true })
+            }
+            Found::Existing(conversation) => Ok(Opened { conversation: conversation.view(), created: false }),
+        }
+    }
+
+    /// The conversation, if the user is in it.
+    pub async fn get(&self, id: ConversationId, user: UserId) -> Result<Conversation, ConversationError> {
+        let found = self.0.store.conversation_of(id, user).await?;
+        found.map(|conversation| conversation.view()).ok_or(ConversationError::NotFound)
+    }
+
+    /// The user's conversations, the liveliest first, each with its place in the list.
+    pub async fn list(
+        &self,
+        user: UserId,
+        after: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<(Activity, Conversation)>, ConversationError> {
+        let found = self.0.store.list(user, after, limit).await?;
+        Ok(found.iter().map(|c| (Activity { at: c.activity_at, id: c.id }, c.view())).collect())
+    }
+
+    /// Changes a conversation and returns it as it then is. Doing what has already been done changes nothing.
+    pub async fn revise(
+        &self,
+        id: ConversationId,
+        by: UserId,
+        revision: Revision,
+    ) -> Result<Conversation, ConversationError> {
+        let Inner { store, keys, fanout, waker, clock, turns } = &*self.0;
+        let now = clock.now();
+        let mut before = None;
+        let turn = turns.take(id).await;
+        let decide = |found: Option<StoredConversation>| {
+            let conversation = found.ok_or(ConversationError::NotFound)?;
+            before = Some(conversation.clone());
+            revised(conversation, by, &revision, now)
+        };
+        let after = store.alter(id, now, trace::current(), decide).await?;
+        let before = before.ok_or(ConversationError::NotFound)?;
+        let Some(after) = after else { return Ok(before.view()) };
+        waker.wake(id.to_string());
+        if after.deleted_at.is_some() {
+            keys.forget(id);
+        }
+        let view = after.view();
+        let newcomers = not_in(&after, &before);
+        let leavers = not_in(&before, &after);
+        fanout.publish(vec![Live::conversation(after, newcomers, leavers)]);
+        drop(turn);
+        Ok(view)
+    }
+
+    /// Marks everything up to `seq` as read by the user; gives the mark as it then is.
+    pub async fn read(&self, id: ConversationId, user: UserId, seq: u64) -> Result<u64, ConversationError> {
+        let Inner { store, fanout, clock, .. } = &*self.0;
+        let before = store.conversation_of(id, user).await?.ok_or(ConversationError::NotFound)?;
+        let mark = before.read.get(&user).copied().unwrap_or(0);
+        if seq.min(before.seq) <= mark {
+            return Ok(mark);
+        }
+        let after = store.mark_read(id, user, seq, clock.now()).await?.ok_or(ConversationError::NotFound)?;
+        let mark = after.read.get(&user).copied().unwrap_or(0);
+        fanout.publish(vec![Live::Read { conversation_id: id, members: after.member_ids(), user_id: user, seq: mark }]);
+        Ok(mark)
+    }
+
+    /// Tells the others that the user is typing, or no longer.
+    pub async fn typing(&self, id: ConversationId, user: UserId, active: bool) -> Result<(), ConversationError> {
+        let conversation = self.0.store.conversation_of(id, user).await?.ok_or(ConversationError::NotFound)?;
+        let others = conversation.member_ids().into_iter().filter(|member| *member != user).collect();
+        self.0.fanout.publish(vec![Live::Typing { conversation_id: id, members: others, user_id: user, active }]);
+        Ok(())
+    }
+}
+
+fn revised(
+    conversation: StoredConversation,
+    by: UserId,
+    revision: &Revision,
+    now: Timestamp,
+) -> Result<Alteration, ConversationError> {
+    match revision {
+        Revision::Rename(title) => rules::renamed(conversation, by, title.as_deref()),
+        Revision::Add(users, role) => rules::joined(conversation, by, users, *role, now),
+        Revision::Promote(user, role) => rules::promoted(conversation, by, *user, *role),
+        Revision::Remove(user) => rules::left(conversation, by, *user, now),
+        Revision::Delete => rules::ended(conversation, by, now),
+    }
+}
+
+fn not_in(these: &StoredConversation, those: &StoredConversation) -> Vec<UserId> {
+    these.member_ids().into_iter().filter(|user| those.role_of(*user).is_none()).collect()
+}
+
+impl AsStoreError for ConversationError {
+    fn as_store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ConversationError> for Problem {
+    fn from(error: ConversationError) -> Self {
+        match error {
+            ConversationError::NotFound => Self::not_found("You are in no such conversation."),
+            ConversationError::NoMember => Self::not_found("The user is not a member of the conversation."),
+            ConversationError::Forbidden(detail) => Self::forbidden(detail),
+            ConversationError::Invalid(errors) => Self { errors, ..Self::validation_failed() },
+            ConversationError::Full => {
+                let detail = format!("A group has at most {} members.", rules::MOST_MEMBERS);
+                Self::new(StatusCode::CONFLICT, "group-full", "The group is full").detail(detail)
+            }
+            ConversationError::Key(_) => Self::internal(),
+            ConversationError::Store(_) => Self::unavailable("The message store does not answer. Try again."),
+        }
+    }
+}

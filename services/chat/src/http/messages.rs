@@ -1,0 +1,92 @@
+//! `/conversations/{id}/messages`, `/conversations/{id}/messages/{messageId}` and `/conversations/{id}/changes`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, patch};
+use contract::id::{ConversationId, MessageId};
+use contract::message::{EditMessage, NewMessage};
+use contract::page::{Cursor, Page, PageQuery};
+use runtime::extract::{Json, Path, Query};
+use runtime::identity::Identity;
+use runtime::problem::ApiResult;
+use serde::Deserialize;
+
+use super::{IdempotencyKey, bad_cursor};
+use crate::messages::{Edit, MessageView};
+use crate::state::AppState;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/conversations/{id}/messages", get(history).post(send))
+        .route("/conversations/{id}/messages/{message}", patch(edit).delete(remove))
+        .route("/conversations/{id}/changes", get(changes))
+}
+
+/// Messages, newest first. Members.
+async fn history(
+    State(state): State<AppState>,
+    me: Identity,
+    Path(id): Path<ConversationId>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<MessageView>>> {
+    let limit = page.limit(50, 200);
+    let before = page.position::<u64>().map_err(bad_cursor)?;
+    let found = state.messages.history(id, me.user_id, before, limit + 1).await?;
+    Ok(Json(Page::from_one_more(found, limit, |last| last.message.seq)))
+}
+
+/// Sends a message. `Idempotency-Key` serves as the nonce of a message that has none. Members.
+async fn send(
+    State(state): State<AppState>,
+    me: Identity,
+    Path(id): Path<ConversationId>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(mut message): Json<NewMessage>,
+) -> ApiResult<(StatusCode, Json<MessageView>)> {
+    message.nonce = message.nonce.or(key);
+    let sent = state.messages.send(id, me.user_id, message).await?;
+    Ok((StatusCode::CREATED, Json(sent)))
+}
+
+/// Gives a message another text. Its sender.
+async fn edit(
+    State(state): State<AppState>,
+    me: Identity,
+    Path((id, message)): Path<(ConversationId, MessageId)>,
+    Json(EditMessage { text }): Json<EditMessage>,
+) -> ApiResult<Json<MessageView>> {
+    Ok(Json(state.messages.edit(id, message, me.user_id, Edit::Text(text)).await?))
+}
+
+/// Deletes a message: what is left of it says so. Its sender, the conversation's admins and owner.
+async fn remove(
+    State(state): State<AppState>,
+    me: Identity,
+    Path((id, message)): Path<(ConversationId, MessageId)>,
+) -> ApiResult<StatusCode> {
+    state.messages.edit(id, message, me.user_id, Edit::Delete).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct ChangesQuery {
+    #[serde(default)]
+    after: u64,
+    cursor: Option<Cursor>,
+    limit: Option<u32>,
+}
+
+/// Every message whose last change has a number above `after`, oldest change first. Members.
+async fn changes(
+    State(state): State<AppState>,
+    me: Identity,
+    Path(id): Path<ConversationId>,
+    Query(ChangesQuery { after, cursor, limit }): Query<ChangesQuery>,
+) -> ApiResult<Json<Page<MessageView>>> {
+    let page = PageQuery { cursor, limit };
+    let limit = page.limit(200, 500);
+    let after = page.position::<u64>().map_err(bad_cursor)?.unwrap_or(after);
+    let found = state.messages.changes(id, me.user_id, after, limit + 1).await?;
+    Ok(Json(Page::from_one_more(found, limit, |last| last.message.change_seq)))
+}

@@ -1,0 +1,53 @@
+//! REST under `/api/v1`. Every route needs a valid access token, and answers 404 for a conversation that the caller is not in.
+
+mod conversations;
+mod members;
+mod messages;
+mod reactions;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::request::Parts;
+use contract::page::InvalidCursor;
+use contract::problem::Problem;
+use runtime::problem::ApiError;
+
+use crate::messages::draft::LONGEST_NONCE;
+use crate::state::AppState;
+
+/// Larger than the longest message, escapes included.
+const LARGEST_BODY: usize = 128 * 1024;
+
+/// All routes.
+pub fn router(state: AppState) -> Router {
+    let routes = Router::new()
+        .merge(conversations::routes())
+        .merge(members::routes())
+        .merge(messages::routes())
+        .merge(reactions::routes());
+    Router::new().nest("/api/v1", routes).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(state)
+}
+
+/// The `Idempotency-Key` of a request, if it has one: 1 to 64 visible characters.
+#[derive(Clone, Debug)]
+struct IdempotencyKey(Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = value.to_str().ok().filter(|key| (1..=LONGEST_NONCE).contains(&key.len()));
+        match key {
+            Some(key) => Ok(Self(Some(key.to_owned()))),
+            None => {
+                let message = format!("must be 1 to {LONGEST_NONCE} visible ASCII characters");
+                Err(Problem::validation_failed().error("Idempotency-Key", message).into())
+            }
+        }
+    }
+}
+
+fn bad_cursor(_: InvalidCursor) -> ApiError {
+    Problem::validation_failed().error("cursor", "is not a cursor of this list").into()
+}

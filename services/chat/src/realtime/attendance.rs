@@ -1,0 +1,107 @@
+//! Who came and who went, and telling those whom it concerns: everybody who shares a conversation with the user.
+
+use contract::id::UserId;
+use redis::RedisError;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::presence::RENEW_EVERY;
+use super::{Fanout, Live, Presence};
+use crate::store::Store;
+
+/// Keeps presence and announces its changes. Clones share it.
+#[derive(Clone)]
+pub struct Attendance {
+    presence: Presence,
+    store: Store,
+    fanout: Fanout,
+    under_way: TaskTracker,
+}
+
+/// A socket's attendance. It ends when dropped, so that a socket that never came to be leaves nobody online.
+pub(super) struct Attending {
+    attendance: Attendance,
+    user: UserId,
+}
+
+impl Attendance {
+    /// Kept in `presence`, announced by `fanout`.
+    #[must_use]
+    pub fn new(presence: Presence, store: Store, fanout: Fanout) -> Self {
+        Self { presence, store, fanout, under_way: TaskTracker::new() }
+    }
+
+    /// A socket of the user is here. When this returns, every replica knows.
+    pub(super) async fn arrive(&self, user: UserId) -> Result<Attending, RedisError> {
+        let attending = Attending { attendance: self.clone(), user };
+        if self.presence.arrive(user).await? {
+            let this = self.clone();
+            self.under_way.spawn(async move { this.announce(user, true).await });
+        }
+        Ok(attending)
+    }
+
+    /// Those of the user's contacts who are connected now.
+    pub(super) async fn contacts_online(&self, user: UserId) -> Vec<UserId> {
+        let mut contacts = self.contacts(user).await;
+        contacts.retain(|contact| *contact != user);
+        self.presence.online(&contacts).await
+    }
+
+    /// Waits until everybody who left has been taken out and announced. Nobody may come any more.
+    pub(super) async fn settle(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+
+    /// Renews presence until it is over, and announces those whose replica died.
+    pub async fn run(self, over: CancellationToken) {
+        let mut renewals = interval(RENEW_EVERY);
+        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while over.run_until_cancelled(renewals.tick()).await.is_some() {
+            match self.presence.renew().await {
+                Ok(gone) => {
+                    for user in gone {
+                        self.announce(user, false).await;
+                    }
+                }
+                Err(error) => tracing::warn!(error = error.to_string(), "cannot renew presence"),
+            }
+        }
+    }
+
+    async fn depart(&self, user: UserId) {
+        match self.presence.depart(user).await {
+            Ok(true) => self.announce(user, false).await,
+            Ok(false) => {}
+            // The entry expires, and is renewed no more.
+            Err(error) => tracing::warn!(error = error.to_string(), "cannot take a user out of presence"),
+        }
+    }
+
+    async fn announce(&self, user_id: UserId, online: bool) {
+        let mut members = self.contacts(user_id).await;
+        members.retain(|contact| *contact != user_id);
+        if !members.is_empty() {
+            self.fanout.publish(vec![Live::Presence { members, user_id, online }]);
+        }
+    }
+
+    async fn contacts(&self, user: UserId) -> Vec<UserId> {
+        self.store.contacts(user).await.unwrap_or_else(|error| {
+            tracing::warn!(error = error.to_string(), "cannot tell whom a user's presence concerns");
+            Vec::new()
+        })
+    }
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        let (attendance, user) = (self.attendance.clone(), self.user);
+        // Outside of a runtime the process is ending, and the entry expires.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.attendance.under_way.spawn_on(async move { attendance.depart(user).await }, &runtime);
+        }
+    }
+}

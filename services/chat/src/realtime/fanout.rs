@@ -1,0 +1,164 @@
+//! How replicas tell one another: Redis publish and subscribe on one channel.
+//!
+//! It is the quick way, and may lose: a publication that fails is dropped after a few attempts, a subscription that breaks misses what was
+//! published meanwhile. What has a number is then found missing and fetched from the database (see [`super::delivery`]).
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use mongodb::bson;
+use redis::aio::ConnectionManager;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Live;
+use super::delivery::Inlet;
+use super::revocation::{REVOCATIONS, Revocations};
+
+const CHANNEL: &str = "chat:fanout";
+/// Publications that may wait for Redis. Beyond that they are dropped, and found missing.
+const MOST_WAITING: usize = 4096;
+const PUBLISH_ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How often a quiet subscription is asked whether it still lives, and how long it may take to say so.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where changes go to be shown to whoever is connected, here and elsewhere. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Fanout {
+    inlet: Inlet,
+    publications: mpsc::Sender<Vec<Live>>,
+}
+
+/// The end that talks to Redis.
+pub struct Relay {
+    replica: String,
+    inlet: Inlet,
+    publications: mpsc::Receiver<Vec<Live>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Publication {
+    from: String,
+    live: Vec<Live>,
+}
+
+/// Joins the sockets of this replica and the other replicas.
+#[must_use]
+pub fn fanout(replica: String, inlet: Inlet) -> (Fanout, Relay) {
+    let (sender, publications) = mpsc::channel(MOST_WAITING);
+    (Fanout { inlet: inlet.clone(), publications: sender }, Relay { replica, inlet, publications })
+}
+
+impl Fanout {
+    /// Passes changes on, in their order. Never waits and never fails: what has been stored is stored.
+    pub fn publish(&self, live: Vec<Live>) {
+        if live.is_empty() {
+            return;
+        }
+        self.inlet.offer(live.clone());
+        if self.publications.try_send(live).is_err() {
+            tracing::warn!("Redis does not keep up; other replicas will fetch what they miss");
+        }
+    }
+}
+
+impl Relay {
+    /// Publishes and subscribes until it is over; what is to be published by then still is.
+    pub async fn run(
+        self,
+        redis: ConnectionManager,
+        client: redis::Client,
+        revocations: Revocations,
+        over: CancellationToken,
+    ) {
+        let Self { replica, inlet, mut publications } = self;
+        let publish = async {
+            loop {
+                let live = tokio::select! {
+                    biased;
+                    () = over.cancelled(), if !publications.is_closed() => {
+                        publications.close();
+                        continue;
+                    }
+                    live = publications.recv() => live,
+                };
+                let Some(live) = live else { return };
+                publish(&redis, Publication { from: replica.clone(), live }).await;
+            }
+        };
+        tokio::join!(publish, over.run_until_cancelled(subscribe(&client, &replica, &inlet, &revocations)));
+    }
+}
+
+async fn publish(redis: &ConnectionManager, publication: Publication) {
+    let bytes = match bson::serialize_to_vec(&publication) {
+        Ok(bytes) => bytes,
+        Err(error) => return tracing::error!(error = error.to_string(), "cannot encode a publication"),
+    };
+    let mut redis = redis.clone();
+    let mut backoff = FIRST_BACKOFF;
+    for attempt in 1..=PUBLISH_ATTEMPTS {
+        let sent: Result<(), _> =
+            redis::cmd("PUBLISH").arg(CHANNEL).arg(bytes.as_slice()).query_async(&mut redis).await;
+        match sent {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(error = error.to_string(), attempt, "cannot publish to Redis"),
+        }
+        sleep(backoff).await;
+        backoff *= 2;
+    }
+}
+
+async fn subscribe(client: &redis::Client, replica: &str, inlet: &Inlet, revocations: &Revocations) {
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        match listen(client, replica, inlet, revocations, &mut backoff).await {
+            Ok(()) => tracing::warn!("the subscription to Redis ended; subscribing again"),
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "the subscription to Redis broke; subscribing again")
+            }
+        }
+        sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+async fn listen(
+    client: &redis::Client,
+    replica: &str,
+    inlet: &Inlet,
+    revocations: &Revocations,
+    backoff: &mut Duration,
+) -> redis::RedisResult<()> {
+    let mut pubsub = client.get_async_pubsub().await?;
+    pubsub.subscribe(&[CHANNEL, REVOCATIONS]).await?;
+    *backoff = FIRST_BACKOFF;
+    // Whatever was said while nobody listened has to be found out otherwise.
+    inlet.look();
+    revocations.check_all().await;
+    let (mut sink, mut stream) = pubsub.split();
+    let mut pings = interval(PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            message = stream.next() => match message {
+                None => return Ok(()),
+                Some(message) if message.get_channel_name() == REVOCATIONS => revocations.announced(message.get_payload_bytes()),
+                Some(message) => match bson::deserialize_from_slice::<Publication>(message.get_payload_bytes()) {
+                    Ok(publication) if publication.from == replica => {}
+                    Ok(publication) => inlet.offer(publication.live),
+                    Err(error) => tracing::warn!(error = error.to_string(), "cannot read a publication"),
+                },
+            },
+            _ = pings.tick() => match timeout(PING_TIMEOUT, sink.ping::<redis::Value>()).await {
+                Ok(answer) => drop(answer?),
+                Err(_) => return Ok(()),
+            },
+        }
+    }
+}

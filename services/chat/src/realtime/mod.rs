@@ -1,0 +1,26 @@
+//! Real time: Socket.IO v5 at `/socket.io/`, namespace `/`, for an unmodified client.
+//!
+//! What a client sends is queued per socket and worked through in order ([`queue`], [`events`]). What members are told comes through one place
+//! for each replica ([`delivery`]), in order and without gaps, however it got there ([`fanout`]).
+
+mod attendance;
+mod delivery;
+mod events;
+mod fanout;
+mod handshake;
+mod hub;
+mod live;
+mod order;
+mod presence;
+mod queue;
+mod revocation;
+
+pub use attendance::Attendance;
+pub use delivery::{Delivery, Inlet, Outlet, inlet};
+pub use events::Events;
+pub use fanout::{Fanout, Relay, fanout};
+pub use handshake::{Realtime, layer};
+pub use hub::Hub;
+pub use live::Live;
+pub use presence::Presence;
+pub use revocation::Revocations;

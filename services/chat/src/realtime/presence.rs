@@ -1,0 +1,190 @@
+//! Who is connected, in Redis, so that every replica knows.
+//!
+//! `chat:presence:<user>` is a sorted set of the replicas that hold a socket of the user, by the time at which the entry expires; `chat:online`
+//! is one of all users who are connected anywhere. A replica renews what it holds; what a dead one held expires.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use contract::id::UserId;
+use redis::aio::ConnectionManager;
+use redis::{RedisError, Script};
+use runtime::clock::Clock;
+
+use crate::turns::Turns;
+
+/// How long an entry holds without being renewed.
+const LIFE: Duration = Duration::from_mins(1);
+/// How often a replica renews its entries and takes out expired ones.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(15);
+
+const ONLINE: &str = "chat:online";
+
+/// KEYS: the user's set, all online. ARGV: now, expiry, replica, user, life. Gives how many replicas had the user before.
+static ENTER: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+         local before = redis.call('ZCARD', KEYS[1])
+         redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+         redis.call('PEXPIRE', KEYS[1], ARGV[5])
+         redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
+         return before",
+    )
+});
+
+/// KEYS as above. ARGV: now, replica, user. Gives how many replicas still have the user.
+static LEAVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('ZREM', KEYS[1], ARGV[2])
+         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
+         local left = redis.call('ZCARD', KEYS[1])
+         if left == 0 then redis.call('ZREM', KEYS[2], ARGV[3]) end
+         return left",
+    )
+});
+
+/// KEYS: all online. ARGV: now. Takes out and gives those whose time is over.
+static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 500)
+         if #gone > 0 then redis.call('ZREM', KEYS[1], unpack(gone)) end
+         return gone",
+    )
+});
+
+/// What this replica tells Redis of its sockets' users, and asks of it. Clones share it.
+#[derive(Clone)]
+pub struct Presence(Arc<Inner>);
+
+struct Inner {
+    redis: ConnectionManager,
+    replica: String,
+    clock: Clock,
+    turns: Turns,
+    local: Mutex<Local>,
+}
+
+#[derive(Default)]
+struct Local {
+    /// Sockets by user.
+    sockets: HashMap<UserId, usize>,
+    /// Users of whom Redis has been told.
+    told: HashSet<UserId>,
+}
+
+impl Presence {
+    /// For the replica of this name.
+    #[must_use]
+    pub fn new(redis: ConnectionManager, replica: String, clock: Clock) -> Self {
+        Self(Arc::new(Inner { redis, replica, clock, turns: Turns::default(), local: Mutex::default() }))
+    }
+
+    /// One more socket of the user is here. True if they were nowhere before.
+    pub async fn arrive(&self, user: UserId) -> Result<bool, RedisError> {
+        self.with_local(|local| *local.sockets.entry(user).or_default() += 1);
+        self.tell(user).await
+    }
+
+    /// One less. True if they are nowhere any more.
+    pub async fn depart(&self, user: UserId) -> Result<bool, RedisError> {
+        self.with_local(|local| {
+            if let Some(count) = local.sockets.get_mut(&user) {
+                *count -= 1;
+                if *count == 0 {
+                    local.sockets.remove(&user);
+                }
+            }
+        });
+        self.tell(user).await
+    }
+
+    /// Those of these users who are connected anywhere. If Redis cannot tell, nobody is: it is better to notify one too many.
+    pub async fn online(&self, users: &[UserId]) -> Vec<UserId> {
+        if users.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<String> = users.iter().map(ToString::to_string).collect();
+        let mut redis = self.0.redis.clone();
+        let scores: Result<Vec<Option<f64>>, _> =
+            redis::cmd("ZMSCORE").arg(ONLINE).arg(names).query_async(&mut redis).await;
+        let now = self.now();
+        match scores {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
+            Ok(scores) => {
+                let here = |score: Option<f64>| score.is_some_and(|until| until > now as f64);
+                users.iter().zip(scores).filter(|(_, score)| here(*score)).map(|(user, _)| *user).collect()
+            }
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "cannot tell who is online");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Renews this replica's entries and gives the users of dead replicas who are gone by that.
+    pub async fn renew(&self) -> Result<Vec<UserId>, RedisError> {
+        let (here, left): (Vec<UserId>, Vec<UserId>) =
+            self.with_local(|local| local.told.iter().partition(|user| local.sockets.contains_key(user)));
+        let mut redis = self.0.redis.clone();
+        for user in left {
+            // Redis could not be told when they left.
+            self.tell(user).await?;
+        }
+        for users in here.chunks(200) {
+            let mut pipeline = redis::pipe();
+            let until = self.now() + life();
+            for user in users {
+                let set = set_of(*user);
+                pipeline.zadd(&set, &self.0.replica, until).ignore();
+                pipeline.pexpire(&set, life()).ignore();
+                pipeline.zadd(ONLINE, user.to_string(), until).ignore();
+            }
+            pipeline.query_async::<()>(&mut redis).await?;
+        }
+        let gone: Vec<String> = EXPIRE.key(ONLINE).arg(self.now()).invoke_async(&mut redis).await?;
+        Ok(gone.iter().filter_map(|user| user.parse().ok()).collect())
+    }
+
+    /// Makes Redis agree with the number of sockets here; true if the user came or went by that, seen from all replicas.
+    async fn tell(&self, user: UserId) -> Result<bool, RedisError> {
+        let _turn = self.0.turns.take(user).await;
+        let (here, told) = self.with_local(|local| (local.sockets.contains_key(&user), local.told.contains(&user)));
+        let mut redis = self.0.redis.clone();
+        let (set, now) = (set_of(user), self.now());
+        let others: i64 = match (here, told) {
+            (true, false) => {
+                let mut enter = ENTER.key(set);
+                let enter = enter.key(ONLINE).arg(now).arg(now + life()).arg(&self.0.replica).arg(user.to_string());
+                let others = enter.arg(life()).invoke_async(&mut redis).await?;
+                self.with_local(|local| local.told.insert(user));
+                others
+            }
+            (false, true) => {
+                let mut leave = LEAVE.key(set);
+                let leave = leave.key(ONLINE).arg(now).arg(&self.0.replica).arg(user.to_string());
+                let others = leave.invoke_async(&mut redis).await?;
+                self.with_local(|local| local.told.remove(&user));
+                others
+            }
+            _ => return Ok(false),
+        };
+        Ok(others == 0)
+    }
+
+    fn now(&self) -> i64 {
+        self.0.clock.now().as_millisecond()
+    }
+
+    fn with_local<R>(&self, work: impl FnOnce(&mut Local) -> R) -> R {
+        work(&mut self.0.local.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn set_of(user: UserId) -> String {
+    format!("chat:presence:{user}")
+}
+
+fn life() -> i64 {
+    i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX)
+}

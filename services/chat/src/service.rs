@@ -1,0 +1,128 @@
+//! The service put together.
+
+use std::time::Duration;
+
+use contract::id::EventId;
+use runtime::clock::Clock;
+use runtime::connect;
+use runtime::health::Health;
+use runtime::identity::TokenVerifier;
+use runtime::messaging::Publisher;
+use runtime::metrics::Metrics;
+use runtime::outbox;
+use runtime::service::Service;
+use runtime::shutdown::Shutdown;
+use runtime::watched::Watched;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::SOURCE;
+use crate::conversations::Conversations;
+use crate::crypto::{KeyRing, Keys};
+use crate::http;
+use crate::messages::Messages;
+use crate::realtime::{Attendance, Delivery, Events, Hub, Presence, Realtime, Revocations, fanout, inlet, layer};
+use crate::settings::Settings;
+use crate::state::AppState;
+use crate::store::Store;
+use crate::turns::Turns;
+
+const INDEX_RETRY: Duration = Duration::from_secs(1);
+
+/// The chat service, ready to run. It starts without its servers and becomes ready once they are there.
+pub async fn service(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
+    let shutdown = Shutdown::new();
+    let metrics = Metrics::new();
+    // A name of this process among the replicas, for as long as it runs.
+    let replica = EventId::generate().to_string();
+
+    let database = connect::mongodb(&settings.mongodb).await?;
+    let redis = connect::redis(&settings.redis)?;
+    let redis_client = connect::redis_client(&settings.redis)?;
+    let rabbitmq = connect::rabbitmq(&settings.rabbitmq, SOURCE);
+
+    let verifier = TokenVerifier::new(&settings.tokens, clock.clone())?;
+    let keys = Keys::new(Watched::load(&settings.message_keys.file, KeyRing::parse)?);
+    let store = Store::new(&database);
+    let publisher = Publisher::new(rabbitmq.clone());
+    let message_outbox = outbox::Relay::new(store.messages(), publisher.clone(), clock.clone());
+    let conversation_outbox = outbox::Relay::new(store.conversations(), publisher, clock.clone());
+
+    let hub = Hub::new(&metrics);
+    let (inlet, outlet) = inlet();
+    let (fanout, relay) = fanout(replica.clone(), inlet.clone());
+    let presence = Presence::new(redis.clone(), replica, clock.clone());
+    let revocations = Revocations::new(redis.clone(), hub.clone());
+    let attendance = Attendance::new(presence.clone(), store.clone(), fanout.clone());
+    let delivery = Delivery::new(store.clone(), keys.clone(), hub.clone(), clock.clone(), inlet, outlet);
+
+    let turns = Turns::default();
+    let messages = Messages::new(
+        store.clone(),
+        keys.clone(),
+        (fanout.clone(), presence),
+        message_outbox.waker(),
+        clock.clone(),
+        turns.clone(),
+    );
+    let conversations =
+        Conversations::new(store.clone(), keys, fanout, conversation_outbox.waker(), clock.clone(), turns);
+
+    let realtime = Realtime {
+        verifier: verifier.clone(),
+        revocations: revocations.clone(),
+        attendance: attendance.clone(),
+        hub,
+        events: Events::new(conversations.clone(), messages.clone()),
+        clock,
+    };
+    // What serves the sockets goes on until the last of them is gone.
+    let over = CancellationToken::new();
+    let (sockets, end_of_sockets) = layer(realtime, &settings.sockets, shutdown.clone(), over.clone());
+    let router = http::router(AppState { conversations, messages, verifier }).layer(sockets);
+
+    let (indexed, has_indexes) = watch::channel(false);
+    let health = Health::new()
+        .check("mongodb", {
+            let database = database.clone();
+            move || {
+                let (database, indexed) = (database.clone(), *has_indexes.borrow());
+                async move {
+                    connect::ping_mongodb(&database).await?;
+                    if indexed { Ok(()) } else { Err("its indexes are not there yet".to_owned()) }
+                }
+            }
+        })
+        .check("redis", {
+            let redis = redis.clone();
+            move || {
+                let redis = redis.clone();
+                async move { connect::ping_redis(&redis).await }
+            }
+        });
+
+    Ok(Service::new(SOURCE, &settings.server)
+        .with_shutdown(shutdown.clone())
+        .router(router)
+        .health(health)
+        .metrics(metrics)
+        .task("indexes", ensure_indexes(store, indexed, shutdown.clone()))
+        .task("delivery", delivery.run(over.clone()))
+        .task("fanout", relay.run(redis, redis_client, revocations, over.clone()))
+        .task("presence", attendance.run(over))
+        .task("sockets", end_of_sockets)
+        .task("outbox of messages", message_outbox.run(shutdown.clone()))
+        .task("outbox of conversations", conversation_outbox.run(shutdown)))
+}
+
+async fn ensure_indexes(store: Store, done: watch::Sender<bool>, shutdown: Shutdown) {
+    let work = async {
+        while let Err(error) = store.ensure_indexes().await {
+            tracing::warn!(error = error.to_string(), "cannot create the indexes; trying again");
+            sleep(INDEX_RETRY).await;
+        }
+        done.send_replace(true);
+    };
+    shutdown.soft().run_until_cancelled(work).await;
+}

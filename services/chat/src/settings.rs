@@ -1,0 +1,118 @@
+//! The settings of the chat service; `docs/reference/wiring.md` says where they come from.
+
+use std::path::PathBuf;
+
+use runtime::config::{
+    self, ConfigError, Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault,
+};
+use serde::Deserialize;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Listeners and the stop.
+    pub server: Server,
+    /// Logs.
+    pub log: Log,
+    /// Where conversations and messages are kept.
+    pub mongodb: MongoDb,
+    /// Where replicas meet.
+    pub redis: Redis,
+    /// Where events go.
+    pub rabbitmq: RabbitMq,
+    /// How access tokens are verified.
+    pub tokens: Tokens,
+    /// How texts are encrypted.
+    pub message_keys: MessageKeys,
+    /// Real time.
+    pub sockets: Sockets,
+}
+
+/// `[message_keys]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageKeys {
+    /// The ring of key-encryption keys. It is read again when it changes.
+    pub file: PathBuf,
+}
+
+/// `[sockets]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sockets {
+    /// Largest packet or polling body that a client may send, in bytes.
+    pub max_payload_bytes: u64,
+    /// Packets that may wait for a socket to read them; a socket that lags further behind is disconnected and resumes.
+    pub buffered_packets: usize,
+    /// How often a socket is asked whether it still lives.
+    pub ping_interval_seconds: u64,
+    /// How long it may take to say so.
+    pub ping_timeout_seconds: u64,
+}
+
+impl Settings {
+    /// The embedded defaults, overridden by the environment.
+    pub fn load() -> Result<Self, ConfigError> {
+        let mut settings: Self = config::load(include_str!("../config.default.toml"))?;
+        settings.log.quieten();
+        Ok(settings)
+    }
+}
+
+/// The Socket.IO library logs whole packets when asked to be talkative, and packets hold what people say.
+trait Quieten {
+    fn quieten(&mut self);
+}
+
+impl Quieten for Log {
+    fn quieten(&mut self) {
+        self.filter.push_str(",socketioxide=info,engineioxide=info,socketioxide_core=info");
+    }
+}
+
+impl Section for Settings {
+    fn faults(&self) -> Vec<Fault> {
+        faults_of(&[
+            ("server", &self.server),
+            ("log", &self.log),
+            ("mongodb", &self.mongodb),
+            ("redis", &self.redis),
+            ("rabbitmq", &self.rabbitmq),
+            ("tokens", &self.tokens),
+            ("message_keys", &self.message_keys),
+            ("sockets", &self.sockets),
+        ])
+    }
+}
+
+impl Section for MessageKeys {
+    fn faults(&self) -> Vec<Fault> {
+        Vec::from_iter(file_fault("file", &self.file))
+    }
+}
+
+impl Section for Sockets {
+    fn faults(&self) -> Vec<Fault> {
+        // The longest text of four-byte characters, written as JSON escapes, and what goes around it.
+        const SMALLEST: u64 = 8_000 * 12 + 4_096;
+        let mut faults = Vec::new();
+        if self.max_payload_bytes < SMALLEST {
+            faults.push(Fault::new(
+                "max_payload_bytes",
+                format!("must be at least {SMALLEST}, to hold the longest message"),
+            ));
+        }
+        if self.buffered_packets < 64 {
+            faults.push(Fault::new("buffered_packets", "must be at least 64"));
+        }
+        for (key, value) in
+            [("ping_interval_seconds", self.ping_interval_seconds), ("ping_timeout_seconds", self.ping_timeout_seconds)]
+        {
+            if value == 0 {
+                faults.push(Fault::new(key, "must be at least 1"));
+            }
+        }
+        faults
+    }
+}

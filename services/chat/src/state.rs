@@ -1,0 +1,18 @@
+//! What handlers share.
+
+use axum::extract::FromRef;
+use runtime::identity::TokenVerifier;
+
+use crate::conversations::Conversations;
+use crate::messages::Messages;
+
+/// The state of the routes.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Conversations.
+    pub conversations: Conversations,
+    /// Messages.
+    pub messages: Messages,
+    /// Verifies access tokens.
+    pub verifier: TokenVerifier,
+}

@@ -1,0 +1,199 @@
+//! Conversations: how they are opened, changed, found and marked as read.
+
+use contract::event::{Envelope, Event};
+use contract::id::{ConversationId, UserId};
+use contract::trace::TraceParent;
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use mongodb::ClientSession;
+use mongodb::bson::{Bson, doc};
+use mongodb::options::ReturnDocument;
+use serde::{Deserialize, Serialize};
+
+use super::transaction::{AsStoreError, Work, transact};
+use super::{Store, StoreError, StoredConversation, duplicate_or, int, time};
+use crate::SOURCE;
+use crate::crypto::WrappedKey;
+
+/// A place in a user's list of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// When something was last said there.
+    pub at: Timestamp,
+    /// Which conversation.
+    pub id: ConversationId,
+}
+
+/// What a look at a conversation led to.
+#[derive(Debug)]
+pub enum Alteration {
+    /// It is already as it should be.
+    Nothing,
+    /// It shall be so from now on; the events go to its outbox.
+    To(Box<StoredConversation>, Vec<Event>),
+}
+
+/// What was found under a unique key: what was to be created, or what had been before.
+#[derive(Debug)]
+pub enum Found {
+    /// It is new.
+    Created(StoredConversation),
+    /// It was there.
+    Existing(StoredConversation),
+}
+
+impl Store {
+    /// Opens a conversation; if its direct or creation key is taken, gives the one that has it.
+    pub async fn create(&self, conversation: StoredConversation) -> Result<Found, StoreError> {
+        match self.conversations.insert_one(&conversation).await.map_err(duplicate_or) {
+            Ok(_) => Ok(Found::Created(conversation)),
+            Err(StoreError::Duplicate) => {
+                let filter = match (&conversation.direct_key, &conversation.creation_key) {
+                    (Some(key), _) => doc! {"directKey": key},
+                    (None, Some(key)) => {
+                        doc! {"createdBy": conversation.created_by.to_string(), "creationKey": key}
+                    }
+                    (None, None) => return Err(StoreError::Duplicate),
+                };
+                let existing = self.conversations.find_one(filter).await?;
+                existing.map(Found::Existing).ok_or(StoreError::Moved)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The conversation of an id.
+    pub async fn conversation(&self, id: ConversationId) -> Result<Option<StoredConversation>, StoreError> {
+        Ok(self.conversations.find_one(doc! {"_id": id.to_string()}).await?)
+    }
+
+    /// The conversation of an id, if the user is a member.
+    pub async fn conversation_of(
+        &self,
+        id: ConversationId,
+        member: UserId,
+    ) -> Result<Option<StoredConversation>, StoreError> {
+        let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
+        Ok(self.conversations.find_one(filter).await?)
+    }
+
+    /// Those of these conversations of which the user is a member.
+    pub async fn conversations_of(
+        &self,
+        ids: impl IntoIterator<Item = ConversationId>,
+        member: UserId,
+    ) -> Result<Vec<StoredConversation>, StoreError> {
+        let ids: Vec<String> = ids.into_iter().map(String::from).collect();
+        let filter = doc! {"_id": {"$in": ids}, "members.userId": member.to_string()};
+        Ok(self.conversations.find(filter).await?.try_collect().await?)
+    }
+
+    /// A user's conversations, the liveliest first.
+    pub async fn list(
+        &self,
+        member: UserId,
+        after: Option<Activity>,
+        limit: usize,
+    ) -> Result<Vec<StoredConversation>, StoreError> {
+        let mut filter = doc! {"members.userId": member.to_string()};
+        if let Some(Activity { at, id }) = after {
+            let at = time::date(at);
+            filter.insert(
+                "$or",
+                [doc! {"activityAt": {"$lt": at}}, doc! {"activityAt": at, "_id": {"$lt": id.to_string()}}].to_vec(),
+            );
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = self.conversations.find(filter).sort(doc! {"activityAt": -1, "_id": -1}).limit(limit).await?;
+        Ok(found.try_collect().await?)
+    }
+
+    /// Looks at a conversation and, if `decide` says so, gives it a new form under the next sequence number.
+    /// `decide` may be asked several times.
+    pub async fn alter<F, E>(
+        &self,
+        id: ConversationId,
+        now: Timestamp,
+        trace: Option<TraceParent>,
+        decide: F,
+    ) -> Result<Option<StoredConversation>, E>
+    where
+        F: FnMut(Option<StoredConversation>) -> Result<Alteration, E> + Send,
+        E: From<StoreError> + AsStoreError + Send,
+    {
+        let mut work = Alter { store: self, id, now, trace, decide };
+        transact(self.conversations.client(), &mut work).await
+    }
+
+    /// Moves a member's read mark forward to `seq`, or to the end if that is less; never back. Gives the conversation after that.
+    pub async fn mark_read(
+        &self,
+        id: ConversationId,
+        member: UserId,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<Option<StoredConversation>, StoreError> {
+        let mark = format!("read.{member}");
+        let so_far = doc! {"$ifNull": [format!("${mark}"), 0_i64]};
+        let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
+        let forward = doc! {"$set": {
+            mark: {"$max": [so_far, {"$min": [int(seq), "$seq"]}]},
+            "changedAt": time::date(now),
+        }};
+        let after = self.conversations.find_one_and_update(filter, vec![forward]);
+        Ok(after.return_document(ReturnDocument::After).await?)
+    }
+
+    /// Replaces the wrapping of a data key, unless somebody else has.
+    pub async fn rewrap(&self, id: ConversationId, from: &WrappedKey, to: &WrappedKey) -> Result<(), StoreError> {
+        let encode = |key: &WrappedKey| mongodb::bson::serialize_to_bson(key).map_err(mongodb::error::Error::from);
+        let filter = doc! {"_id": id.to_string(), "dataKey": encode(from)?};
+        self.conversations.update_one(filter, doc! {"$set": {"dataKey": encode(to)?}}).await?;
+        Ok(())
+    }
+
+    /// Conversations in which anything changed since a moment.
+    pub async fn changed_since(&self, since: Timestamp) -> Result<Vec<StoredConversation>, StoreError> {
+        let filter = doc! {"changedAt": {"$gte": time::date(since)}};
+        Ok(self.conversations.find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
+    }
+
+    /// Everybody who shares a conversation with the user, the user included once there is one.
+    pub async fn contacts(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+        let filter = doc! {"members.userId": user.to_string()};
+        let ids = self.conversations.distinct("members.userId", filter).await?;
+        Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+struct Alter<'a, F> {
+    store: &'a Store,
+    id: ConversationId,
+    now: Timestamp,
+    trace: Option<TraceParent>,
+    decide: F,
+}
+
+impl<F, E> Work for Alter<'_, F>
+where
+    F: FnMut(Option<StoredConversation>) -> Result<Alteration, E> + Send,
+    E: From<StoreError> + AsStoreError + Send,
+{
+    type Output = Option<StoredConversation>;
+    type Error = E;
+
+    async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, E> {
+        let conversations = &self.store.conversations;
+        let this_one = doc! {"_id": self.id.to_string()};
+        let found = conversations.find_one(this_one.clone()).session(&mut *session).await.map_err(StoreError::from)?;
+        let seq = found.as_ref().map_or(0, |conversation| conversation.seq) + 1;
+        let Alteration::To(mut conversation, events) = (self.decide)(found)? else { return Ok(None) };
+        conversation.seq = seq;
+        conversation.updated_at = self.now;
+        conversation.changed_at = self.now;
+        let envelopes = events.into_iter().map(|e| Envelope::new(SOURCE, e, self.trace, self.now, &mut rand::rng()));
+        conversation.outbox.extend(envelopes);
+        conversations.replace_one(this_one, &*conversation).session(session).await.map_err(StoreError::from)?;
+        Ok(Some(*conversation))
+    }
+}

@@ -1,0 +1,43 @@
+//! The indexes, created at start where they are missing.
+
+use mongodb::IndexModel;
+use mongodb::bson::{Document, doc};
+use mongodb::options::IndexOptions;
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// Creates the indexes that are missing; one that is there costs a look. Names are fixed, so that a later release can find and replace one.
+    pub async fn ensure_indexes(&self) -> Result<(), StoreError> {
+        self.conversations
+            .create_indexes([
+                index("members-by-activity", doc! {"members.userId": 1, "activityAt": -1, "_id": -1}),
+                index("changed", doc! {"changedAt": 1}),
+                unique("direct", doc! {"directKey": 1}, doc! {"directKey": {"$exists": true}}),
+                unique("creation", doc! {"createdBy": 1, "creationKey": 1}, doc! {"creationKey": {"$exists": true}}),
+            ])
+            .await?;
+        self.messages
+            .create_indexes([
+                unique("seq", doc! {"conversationId": 1, "seq": -1}, Document::new()),
+                unique("change-seq", doc! {"conversationId": 1, "changeSeq": 1}, Document::new()),
+                unique(
+                    "nonce",
+                    doc! {"conversationId": 1, "senderId": 1, "nonce": 1},
+                    doc! {"nonce": {"$exists": true}},
+                ),
+            ])
+            .await?;
+        Ok(())
+    }
+}
+
+fn index(name: &str, keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).options(IndexOptions::builder().name(name.to_owned()).build()).build()
+}
+
+fn unique(name: &str, keys: Document, only: Document) -> IndexModel {
+    let partial = (!only.is_empty()).then_some(only);
+    let options = IndexOptions::builder().name(name.to_owned()).unique(true).partial_filter_expression(partial).build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
