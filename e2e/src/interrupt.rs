@@ -1,0 +1,70 @@
+//! Ctrl-C and SIGTERM: running programs are ended, no new one starts, and what must be taken down still is.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static RUNNING: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
+
+/// From now on SIGINT, SIGTERM and SIGHUP make every running [`crate::command::Run`] fail instead of killing the
+/// harness, so that it unwinds and takes down what it promised to. Call it first in `main`, before any
+/// thread exists: threads inherit the mask.
+pub fn install() -> Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block().context("cannot block signals")?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            while signals.wait().is_ok() {
+                INTERRUPTED.store(true, Ordering::SeqCst);
+                let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+                for pid in running.iter().flatten() {
+                    // It may have ended in this moment, which is as good.
+                    let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
+                }
+            }
+        })
+        .context("cannot start the signal thread")?;
+    Ok(())
+}
+
+/// Whether somebody asked the harness to stop.
+#[must_use]
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// An error once somebody asked the harness to stop.
+pub fn check() -> Result<()> {
+    if interrupted() {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+/// A child that is to be ended on an interrupt, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Registered(i32);
+
+pub(crate) fn register(pid: u32) -> Registered {
+    let pid = pid.cast_signed();
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(pid);
+    Registered(pid)
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Some(running) = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            running.remove(&self.0);
+        }
+    }
+}
