@@ -29,7 +29,9 @@ pub(super) fn prepare() -> Result<()> {
     }
     Run::new("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "--yes", "--no-install-recommends", "chromium", "fonts-liberation"])
+        // Somebody else may be installing something at this moment.
+        .args(["--option=DPkg::Lock::Timeout=300", "install", "--yes", "--no-install-recommends"])
+        .args(["chromium", "fonts-liberation"])
         .execute()
         .context("cannot install a browser: install the Debian package chromium")
 }

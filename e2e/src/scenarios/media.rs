@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::Stage;
 use super::people::{Person, text};
 
-/// More than one part of a multipart upload, so that more than the simplest path is taken.
-const SIZE: usize = 6 << 20;
+/// Several parts of a multipart upload to the store, the last one not full.
+const SIZE: usize = 17 << 20;
 
 pub(super) fn a_file_comes_back_byte_for_byte_and_by_range(stage: &Stage) -> Result<()> {
     let ada = Person::register(stage, "ada")?;

@@ -39,7 +39,7 @@ impl Person {
 
     /// Logs in anew: another session of the same person.
     pub(crate) fn log_in(&self, stage: &Stage) -> Result<Self> {
-        let body = json!({"login": self.username, "password": PASSWORD});
+        let body = json!({"username": self.username, "password": PASSWORD});
         let answer = stage.rest.post("/api/v1/auth/login", "", &body)?;
         Self::of(&answer.expect(200).context("logging in")?, self.username.clone(), self.email.clone())
     }

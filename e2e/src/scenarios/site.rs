@@ -1,7 +1,5 @@
 //! The platform in its cluster, by way of kubectl.
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,9 +8,8 @@ use serde_json::{Value, json};
 use super::mail;
 use super::wait::until;
 use crate::cluster::Cluster;
+use crate::platform::{self, OPERATOR_NAMESPACE, READY_LIMIT};
 use crate::progress::tail;
-
-const READY_LIMIT: Duration = Duration::from_mins(5);
 
 /// A platform that is, or is to be, in a cluster.
 pub(crate) struct Site {
@@ -20,22 +17,19 @@ pub(crate) struct Site {
     pub(crate) namespace: String,
     /// The platform's name.
     pub(crate) platform: String,
-    manifest: String,
+    document: Value,
 }
 
 impl Site {
-    /// The platform of a document, with its e-mail going to the mail catcher beside it. Nothing is applied yet.
-    pub(crate) fn new(cluster: Cluster, namespace: &str, document: &Path) -> Result<Self> {
-        let text = fs::read_to_string(document).with_context(|| format!("cannot read {}", document.display()))?;
-        let mut platform: Value =
-            serde_yaml::from_str(&text).with_context(|| format!("{} is not YAML", document.display()))?;
-        platform["spec"]["email"] =
-            json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
-        if let Some(metadata) = platform["metadata"].as_object_mut() {
-            metadata.remove("namespace");
-        }
-        let name = platform["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
-        Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, manifest: platform.to_string() })
+    /// The platform of `examples/minimal.yaml`, reachable from this machine, with its e-mail going to the mail catcher
+    /// beside it. Nothing is applied yet.
+    pub(crate) fn new(cluster: Cluster, namespace: &str) -> Result<Self> {
+        let email = json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
+        let mut document = platform::document("examples/minimal.yaml", &platform::exposed_on_this_machine())?;
+        document["spec"]["email"] = email;
+        document["metadata"]["namespace"] = namespace.into();
+        let name = document["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
+        Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, document })
     }
 
     /// Makes the namespace and the mail catcher in it.
@@ -49,7 +43,7 @@ impl Site {
     /// Applies the document and waits until the platform is Ready; answers how long that took.
     pub(crate) fn apply_platform(&self) -> Result<Duration> {
         let began = Instant::now();
-        self.apply(&self.manifest)?;
+        self.apply(&self.document.to_string())?;
         self.wait_until_ready()?;
         Ok(began.elapsed())
     }
@@ -121,11 +115,12 @@ impl Site {
             &["get", "chatplatform", CONDITIONS],
             &["get", "pods", "--output=wide"],
             &["get", "events", "--sort-by=.metadata.creationTimestamp"],
-            // A later flag wins: the operator has a namespace of its own.
-            &["logs", "--selector=app.kubernetes.io/name=chatplatform-operator", "--tail=25", "--all-pods"],
+            &["logs", "--selector=app.kubernetes.io/name=chatplatform-operator", "--tail=25"],
         ];
         let shown = looks.map(|look| {
-            let said = self.kubectl(look.iter().copied()).unwrap_or_else(|error| format!("{error:#}"));
+            let namespace = if look[0] == "logs" { OPERATOR_NAMESPACE } else { &self.namespace };
+            let said = self.cluster.kubectl(look.iter().chain(&["--namespace", namespace]));
+            let said = said.unwrap_or_else(|error| format!("{error:#}"));
             format!("--- kubectl {} {}\n{}", look[0], look[1], tail(&said, 25))
         });
         shown.join("\n")

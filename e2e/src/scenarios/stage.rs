@@ -39,7 +39,7 @@ impl Stage {
             browser::prepare()?;
             Packages::installed(&source::root()?.join("e2e/client"))
         })?;
-        let site = Site::new(cluster, NAMESPACE, &source::root()?.join("examples/minimal.yaml"))?;
+        let site = Site::new(cluster, NAMESPACE)?;
         progress.step("mail catcher", CURE, |_| site.prepare())?;
         let ready_after = progress.step("platform Ready", CURE, |log| {
             site.apply_platform().inspect_err(|_| {

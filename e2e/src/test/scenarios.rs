@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::{Bench, Tally};
 use crate::cluster::{Cluster, Ports};
-use crate::images;
 use crate::progress::Progress;
 use crate::scenarios::{self, Scenario, Stage};
+use crate::{images, platform, up};
 
 pub(super) const NAME: &str = "scenarios";
 
@@ -26,8 +26,8 @@ pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let cluster = Cluster::up_for_this_process(&name, Ports::free()?, &bench.progress)?;
     let taken_down = TakenDown { cluster: &cluster, keep: bench.options.keep, progress: &bench.progress };
 
-    let names = images::build(&bench.cache, &cluster.engine().docker, &built, &bench.progress)?;
-    images::load(&cluster, &names, &bench.progress)?;
+    up::put_images(&cluster, &built, &bench.progress)?;
+    platform::install_operator(&cluster, &bench.progress)?;
     let stage = Stage::set_up(cluster.clone(), &bench.progress)?;
     let tally = scenarios::run(&selected(bench.options.name.as_deref()), &stage, &bench.progress);
     drop(taken_down);
