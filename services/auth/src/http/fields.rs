@@ -1,0 +1,50 @@
+//! Checking the fields of a body: all faults are told at once, each by the name of its field.
+
+use contract::problem::{FieldError, Problem};
+
+/// Faults found so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// Notes that `field` is at fault.
+    pub(super) fn add(&mut self, field: &str, message: &(impl ToString + ?Sized)) {
+        self.0.push(FieldError { field: field.to_owned(), message: message.to_string() });
+    }
+
+    /// The value of a field that must be there and pass `parse`.
+    pub(super) fn required<T, E: ToString>(
+        &mut self,
+        field: &str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Some(value) = value else {
+            self.add(field, "is missing");
+            return None;
+        };
+        self.optional(field, Some(value), parse)
+    }
+
+    /// The value of a field that must pass `parse` if it is there.
+    pub(super) fn optional<T, E: ToString>(
+        &mut self,
+        field: &str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(value?) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.add(field, &fault);
+                None
+            }
+        }
+    }
+}
+
+impl From<Faults> for Problem {
+    fn from(faults: Faults) -> Self {
+        Self { errors: faults.0, ..Self::validation_failed() }
+    }
+}

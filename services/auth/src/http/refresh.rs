@@ -1,0 +1,72 @@
+//! `POST /auth/refresh`: the next tokens of a session. Open to whoever has its refresh token.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use contract::problem::Problem;
+use runtime::extract::Json;
+use serde::Deserialize;
+
+use super::answer::Tokens;
+use super::client::FromClient;
+use super::fields::Faults;
+use super::{answer_as_problem, unavailable};
+use crate::sessions::RefreshError;
+use crate::state::AppState;
+use crate::tokens::refresh::RefreshToken;
+use crate::tokens::signer::SignError;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body {
+    refresh_token: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RouteError {
+    #[error("invalid fields")]
+    Invalid(Faults),
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    #[error(transparent)]
+    Database(#[from] mongodb::error::Error),
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// 200 with the next tokens.
+pub(super) async fn refresh(
+    State(state): State<AppState>,
+    FromClient(client): FromClient,
+    Json(body): Json<Body>,
+) -> Result<Tokens, RouteError> {
+    let mut faults = Faults::default();
+    let text = faults.required("refreshToken", body.refresh_token.as_deref(), |text| Ok::<_, String>(text.to_owned()));
+    let token: RefreshToken = text.ok_or(RouteError::Invalid(faults))?.parse().map_err(|_| RefreshError::Refused)?;
+    // Taken before the session is looked at: an access token must not outlive the mark of a session ended meanwhile.
+    let now = state.clock.now();
+    let (user, successor) = state.sessions.refresh(&token, client).await?;
+    let account = state.users.get(user).await?.ok_or(RefreshError::Refused)?;
+    Ok(Tokens::new(&state.signer, &account, &successor, now)?)
+}
+
+impl From<RouteError> for Problem {
+    fn from(error: RouteError) -> Self {
+        let unauthorized = |code, title| Self::new(StatusCode::UNAUTHORIZED, code, title);
+        match error {
+            RouteError::Invalid(faults) => faults.into(),
+            RouteError::Refresh(RefreshError::Refused) => {
+                unauthorized("invalid-refresh-token", "The session is over: log in again")
+            }
+            RouteError::Refresh(RefreshError::Reused) => {
+                unauthorized("refresh-token-reused", "The session was ended for safety: log in again")
+                    .detail("A refresh token that had been used before was presented again.")
+            }
+            RouteError::Refresh(RefreshError::Contended | RefreshError::Database(_)) | RouteError::Database(_) => {
+                unavailable()
+            }
+            RouteError::Sign(_) => Self::internal(),
+        }
+    }
+}
+
+answer_as_problem!(RouteError);

@@ -1,0 +1,221 @@
+//! Sessions: from a log-in, through its refreshes, to its end.
+
+use contract::event::{Envelope, SessionRevoked};
+use contract::id::{SessionId, UserId};
+use jiff::{SignedDuration, Timestamp};
+use runtime::clock::Clock;
+use runtime::outbox::Waker;
+use runtime::trace;
+use serde::{Deserialize, Serialize};
+
+use crate::SERVICE;
+use crate::revocations::Revocations;
+use crate::store::SessionStore;
+use crate::tokens::refresh::{Exchange, Family, RefreshToken};
+
+/// A session that nobody refreshes for this long is over.
+pub const IDLE: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// However often it is refreshed, a session is over after this long.
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// One log-in of a user.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Identity; `sid` of its access tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// When the user logged in.
+    pub created_at: Timestamp,
+    /// When it was refreshed last.
+    pub last_used_at: Timestamp,
+    /// When it is over unless it is refreshed.
+    pub expires_at: Timestamp,
+    /// From where it was used last.
+    pub client: Client,
+    /// Its refresh tokens.
+    pub family: Family,
+    /// Set once it has been ended.
+    pub ended: Option<Ended>,
+}
+
+/// From where a session is used, for its owner to recognise it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Client {
+    /// Network address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What the client calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+}
+
+/// The end of a session before its time.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why a session was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// Its user logged out.
+    LoggedOut,
+    /// Its user logged out everywhere.
+    LoggedOutEverywhere,
+    /// Its user ended it from another session.
+    Removed,
+    /// A refresh token was used twice.
+    TokenReused,
+}
+
+impl Session {
+    /// Whether it can be used at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended.is_none() && now < self.expires_at
+    }
+}
+
+/// Why a session was not refreshed.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// No such session, or it is over, or the token is not one of its tokens.
+    #[error("the refresh token is not good, or no longer")]
+    Refused,
+    /// The token had been used before, so the session has been ended.
+    #[error("the refresh token had been used before; the session has been ended")]
+    Reused,
+    /// Too many requests with this token at the same moment.
+    #[error("too many refreshes at once")]
+    Contended,
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] mongodb::error::Error),
+}
+
+/// Opens, refreshes and ends sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    store: SessionStore,
+    revocations: Revocations,
+    events: Waker,
+    clock: Clock,
+}
+
+impl Sessions {
+    /// Sessions kept in `store`, whose ends `revocations` makes known at once and `events` sooner or later.
+    #[must_use]
+    pub fn new(store: SessionStore, revocations: Revocations, events: Waker, clock: Clock) -> Self {
+        Self { store, revocations, events, clock }
+    }
+
+    /// Opens a session for `user` and answers its first refresh token.
+    pub async fn open(&self, user: UserId, client: Client) -> Result<RefreshToken, mongodb::error::Error> {
+        let now = self.clock.now();
+        let id = SessionId::new(now, &mut rand::rng());
+        let (family, token) = Family::found(id, &mut rand::rng());
+        let session = Session {
+            id,
+            user,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + IDLE,
+            client,
+            family,
+            ended: None,
+        };
+        self.store.insert(&session).await?;
+        Ok(token)
+    }
+
+    /// Exchanges `token` for its successor, and answers that with the user whose session it is.
+    pub async fn refresh(&self, token: &RefreshToken, client: Client) -> Result<(UserId, RefreshToken), RefreshError> {
+        /// Each round that is lost means that another request with the same token has won it; after that there is
+        /// nothing left to write.
+        const ROUNDS: usize = 8;
+        for _ in 0..ROUNDS {
+            let now = self.clock.now();
+            let session = self.store.get(token.session()).await?.filter(|session| session.is_live(now));
+            let session = session.ok_or(RefreshError::Refused)?;
+            let exchange = session.family.exchange(token, now, &mut rand::rng());
+            match exchange {
+                Exchange::Repeat(successor) => return Ok((session.user, successor)),
+                Exchange::Unknown => return Err(RefreshError::Refused),
+                Exchange::Issue(issued) => {
+                    let (successor, family) = *issued;
+                    let refreshed = Session {
+                        last_used_at: now,
+                        expires_at: (now + IDLE).min(session.created_at + LONGEST),
+                        client: client.clone(),
+                        family,
+                        ..session.clone()
+                    };
+                    if self.store.refreshed(&refreshed, &session.family).await? {
+                        return Ok((session.user, successor));
+                    }
+                }
+                Exchange::Reused => {
+                    tracing::warn!(session = %session.id, user = %session.user, "a refresh token was used twice");
+                    if self.end_now(&session, EndReason::TokenReused, Some(&session.family)).await? {
+                        return Err(RefreshError::Reused);
+                    }
+                }
+            }
+        }
+        Err(RefreshError::Contended)
+    }
+
+    /// The live session that issued `token`, be the token spent or not; for a log-out without an access token.
+    pub async fn of_token(&self, token: &RefreshToken) -> Result<Option<Session>, mongodb::error::Error> {
+        let session = self.store.get(token.session()).await?;
+        Ok(session.filter(|session| session.family.issued(token)))
+    }
+
+    /// The session `id`, if it can be used now.
+    pub async fn live(&self, id: SessionId) -> Result<Option<Session>, mongodb::error::Error> {
+        let now = self.clock.now();
+        Ok(self.store.get(id).await?.filter(|session| session.is_live(now)))
+    }
+
+    /// The user's sessions that can be used now, newest first.
+    pub async fn of_user(&self, user: UserId) -> Result<Vec<Session>, mongodb::error::Error> {
+        self.store.live(user, self.clock.now()).await
+    }
+
+    /// Ends `session`: its tokens are refused from now on, and whoever listens is told.
+    pub async fn end(&self, session: &Session, reason: EndReason) -> Result<(), mongodb::error::Error> {
+        self.end_now(session, reason, None).await.map(|_ended| ())
+    }
+
+    /// Ends all sessions of `user`.
+    pub async fn end_all(&self, user: UserId) -> Result<(), mongodb::error::Error> {
+        // A log-in that comes in between is not "everywhere" at the time of asking.
+        for session in self.of_user(user).await? {
+            self.end(&session, EndReason::LoggedOutEverywhere).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_now(
+        &self,
+        session: &Session,
+        reason: EndReason,
+        family: Option<&Family>,
+    ) -> Result<bool, mongodb::error::Error> {
+        let now = self.clock.now();
+        let revoked = SessionRevoked { user_id: session.user, session_id: session.id };
+        let revoked = Envelope::new(SERVICE, revoked.into(), trace::current(), now, &mut rand::rng());
+        let ended = self.store.end(session.id, &Ended { at: now, reason }, family, &revoked).await?;
+        if ended {
+            self.events.wake(session.id.to_string());
+            self.revocations.announce(session.id, session.user).await;
+        }
+        Ok(ended)
+    }
+}

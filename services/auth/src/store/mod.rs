@@ -1,0 +1,50 @@
+//! Where accounts and sessions are kept: `MongoDB`, one collection each.
+
+pub mod sessions;
+pub mod users;
+
+use jiff::Timestamp;
+use mongodb::Database;
+use mongodb::bson;
+
+pub use sessions::SessionStore;
+pub use users::UserStore;
+
+/// The service's collections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Accounts.
+    pub users: UserStore,
+    /// Sessions.
+    pub sessions: SessionStore,
+}
+
+impl Store {
+    /// The collections in `database`.
+    #[must_use]
+    pub fn new(database: &Database) -> Self {
+        Self { users: UserStore::new(database), sessions: SessionStore::new(database) }
+    }
+
+    /// Makes the indexes that the rules and queries rest on, unless that has been done. Harmless at any time.
+    pub async fn prepare(&self) -> Result<(), mongodb::error::Error> {
+        tokio::try_join!(self.users.prepare(), self.sessions.prepare())?;
+        Ok(())
+    }
+
+    /// Whether the indexes are there.
+    #[must_use]
+    pub fn is_prepared(&self) -> bool {
+        self.users.is_prepared() && self.sessions.is_prepared()
+    }
+}
+
+/// What the database keeps of a time: milliseconds.
+fn millis(time: Timestamp) -> bson::DateTime {
+    bson::DateTime::from_millis(time.as_millisecond())
+}
+
+fn timestamp(time: bson::DateTime) -> Timestamp {
+    // The database holds times that `millis` wrote, all of them within jiff's range.
+    Timestamp::from_millisecond(time.timestamp_millis()).unwrap_or_default()
+}

@@ -1,0 +1,84 @@
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::service::{Auth, PASSWORD, fields};
+
+#[tokio::test]
+async fn one_logs_in_by_email_address_or_user_name_in_any_case() {
+    let auth = Auth::start().await;
+    let ada = auth.register("ada").await;
+    for who in [json!({"email": "ADA@example.org"}), json!({"username": "Ada"})] {
+        let mut body = who;
+        body["password"] = PASSWORD.into();
+        let (status, answer) = auth.post("/api/v1/auth/login", &body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["user"], ada.user);
+        assert_ne!(answer["refreshToken"], ada.refresh_token);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_account_are_refused_alike() {
+    let auth = Auth::start().await;
+    auth.register("ada").await;
+    let wrong = json!({"email": "ada@example.org", "password": "another password"});
+    let unknown = json!({"email": "eve@example.org", "password": "another password"});
+    let (wrong_status, mut wrong) = auth.post("/api/v1/auth/login", &wrong).await;
+    let (unknown_status, mut unknown) = auth.post("/api/v1/auth/login", &unknown).await;
+    assert_eq!((wrong_status, unknown_status), (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED));
+    assert_eq!(wrong["code"], "invalid-credentials");
+    for problem in [&mut wrong, &mut unknown] {
+        problem.as_object_mut().unwrap().remove("traceId");
+    }
+    assert_eq!(wrong, unknown);
+}
+
+#[tokio::test]
+async fn an_unknown_account_costs_as_much_work_as_a_known_one() {
+    let auth = Auth::start().await;
+    auth.register("ada").await;
+    let time = async |email: &str| {
+        let body = json!({"email": email, "password": "another password"});
+        let began = std::time::Instant::now();
+        auth.post("/api/v1/auth/login", &body).await;
+        began.elapsed()
+    };
+    // The quickest of several, so that what else the machine does is left out.
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for n in 0..5 {
+        known.push(time("ada@example.org").await);
+        unknown.push(time(&format!("nobody{n}@example.org")).await);
+    }
+    let (known, unknown) = (known.into_iter().min().unwrap(), unknown.into_iter().min().unwrap());
+    assert!(unknown * 3 > known, "unknown accounts answer in {unknown:?}, known ones in {known:?}");
+}
+
+#[tokio::test]
+async fn a_password_typed_on_another_system_is_the_same() {
+    let auth = Auth::start().await;
+    let body = json!({"email": "zoe@example.org", "username": "zoe", "password": "Zoe\u{308} au cafe\u{301}"});
+    assert_eq!(auth.post("/api/v1/auth/register", &body).await.0, StatusCode::CREATED);
+    let body = json!({"email": "zoe@example.org", "password": "Zo\u{eb} au caf\u{e9}"});
+    assert_eq!(auth.post("/api/v1/auth/login", &body).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let auth = Auth::start().await;
+    let (status, problem) = auth.post("/api/v1/auth/login", &json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(fields(&problem), ["email", "password"]);
+}
+
+#[tokio::test]
+async fn a_password_kept_with_weaker_parameters_is_hashed_anew_at_login() {
+    let auth = Auth::start().await;
+    auth.register("ada").await;
+    auth.keep_weak_hash("ada").await;
+    assert!(auth.documents().await.contains("m=8192,t=1,p=1"));
+    auth.login("ada").await;
+    let documents = auth.documents().await;
+    assert!(documents.contains("m=19456,t=2,p=1") && !documents.contains("m=8192"), "{documents}");
+    auth.login("ada").await;
+}
