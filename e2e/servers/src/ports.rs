@@ -47,3 +47,19 @@ impl Port {
         format!("127.0.0.1:{}", self.number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_that_are_held_differ_and_are_free() {
+        let ports: Vec<Port> = (0..50).map(|_| Port::reserve().unwrap()).collect();
+        let numbers: BTreeSet<u16> = ports.iter().map(Port::number).collect();
+        assert_eq!(numbers.len(), ports.len());
+        assert!(ports.iter().all(|port| TcpListener::bind(port.address()).is_ok()));
+    }
+}

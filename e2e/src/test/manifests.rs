@@ -13,8 +13,9 @@ use crate::offline::go;
 
 pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let helm = go::ensure(&bench.cache, &bench.progress, &go::HELM)?;
+    let (charts, examples) = (charts(&bench.root)?, files(&bench.root.join("examples"), "yaml")?);
     let mut total = Tally::default();
-    for chart in charts(&bench.root)? {
+    for chart in charts {
         let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
         total += check(bench, &format!("chart {name} has no faults"), || {
             Run::new(&helm).args(["lint", "--strict"]).arg(&chart).execute()
@@ -24,7 +25,7 @@ pub(super) fn run(bench: &Bench) -> Result<Tally> {
             be_objects(&text)
         });
     }
-    for example in files(&bench.root.join("examples"), "yaml")? {
+    for example in examples {
         let name = example.file_name().unwrap_or_default().to_string_lossy().into_owned();
         total += check(bench, &format!("example {name} holds objects"), || be_objects(&fs::read_to_string(&example)?));
     }

@@ -47,3 +47,18 @@ fn sign(key: &[u8], text: &str) -> Vec<u8> {
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_signing_key_is_derived_as_the_manual_shows() {
+        // The example of "Create a signed AWS API request": 20150830, us-east-1, iam.
+        let key = ["20150830", "us-east-1", "iam", "aws4_request"]
+            .iter()
+            .fold(b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_vec(), |key, part| sign(&key, part));
+        assert_eq!(hex::encode(key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
+    }
+}
