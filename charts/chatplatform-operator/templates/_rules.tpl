@@ -1,0 +1,36 @@
+{{/* What the operator may do where it looks after platforms. Each rule is there for what stands beside it. */}}
+{{- define "operator.rules" -}}
+# The documents it carries out. It never changes one.
+- apiGroups: [chatplatform.dev]
+  resources: [chatplatforms]
+  verbs: [list, watch]
+# Where it tells how far a platform is.
+- apiGroups: [chatplatform.dev]
+  resources: [chatplatforms/status]
+  verbs: [patch]
+# Credentials and keys that it makes and keeps for each platform, read back at each run so that they stay as they are; also the
+# Secrets that documents name for TLS and e-mail, and so it must be told when any Secret changes. It asks for the metadata of others alone.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# Configuration of the edge and the servers, and the public keys of tokens; the Services by which parts find each other.
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+# The servers with data, and the services without.
+- apiGroups: [apps]
+  resources: [statefulsets, deployments]
+  verbs: [get, list, watch, create, patch, delete]
+# Why a component is not ready, and whether a server is there to be logged in to.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+# Whether a platform has data already: then its keys must not be made anew.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [list]
+# What happened, for people; the same again is counted in the event that is there.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
