@@ -89,7 +89,7 @@ async fn a_username_is_taken_in_any_case() {
 async fn of_many_who_register_one_name_at_once_exactly_one_gets_it() {
     let auth = Auth::start().await;
     let bodies: Vec<_> = (0..6)
-        .map(|n| json!({"email": format!("ada{n}@example.org"), "username": ["ada", "Ada", "ADA"][n % 3], "password": "a fine password"}))
+        .map(|n| json!({"email": format!("ada{n}@example.org"), "username": (["ada", "Ada", "ADA"][n % 3]), "password": "a fine password"}))
         .collect();
     let answers = join_all(bodies.iter().map(|body| auth.post("/api/v1/auth/register", body))).await;
     let made = answers.iter().filter(|(status, _)| *status == StatusCode::CREATED).count();

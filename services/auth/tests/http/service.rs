@@ -239,7 +239,7 @@ impl Auth {
         let mut text = String::new();
         for collection in self.database.list_collection_names().await.unwrap() {
             for document in self.all::<Document>(&collection, doc! {}).await {
-                text += &format!("{document}\n");
+                text.push_str(&document.to_string());
             }
         }
         text
