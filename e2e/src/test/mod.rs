@@ -29,6 +29,9 @@ pub struct Options {
     /// Keep the cluster after the run, for looking
     #[arg(long)]
     pub keep: bool,
+    /// Run the scenarios on the cluster of this name, which an earlier run kept
+    #[arg(long, value_name = "CLUSTER")]
+    pub on: Option<String>,
 }
 
 /// One kind of test.

@@ -1,6 +1,6 @@
 //! Scenarios on a cluster of this run's own.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Bench, Tally};
 use crate::cluster::{Cluster, Ports};
@@ -22,9 +22,17 @@ pub(super) fn is_named(name: &str) -> bool {
 
 pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let built = images::compile(&bench.cache, &bench.progress)?;
-    let name = format!("test-{}", std::process::id());
-    let cluster = Cluster::up_for_this_process(&name, Ports::free()?, &bench.progress)?;
-    let taken_down = TakenDown { cluster: &cluster, keep: bench.options.keep, progress: &bench.progress };
+    let cluster = match &bench.options.on {
+        Some(name) => Cluster::existing(name)?.with_context(|| format!("no cluster {name} runs here"))?,
+        None => {
+            let name = format!("test-{}", std::process::id());
+            // A kept cluster must not be taken for one whose run was killed.
+            let up = if bench.options.keep { Cluster::up } else { Cluster::up_for_this_process };
+            up(&name, Ports::free()?, &bench.progress)?
+        }
+    };
+    let keep = bench.options.keep || bench.options.on.is_some();
+    let taken_down = TakenDown { cluster: &cluster, keep, progress: &bench.progress };
 
     up::put_images(&cluster, &built, &bench.progress)?;
     platform::install_operator(&cluster, &bench.progress)?;
@@ -50,8 +58,8 @@ struct TakenDown<'a> {
 impl Drop for TakenDown<'_> {
     fn drop(&mut self) {
         if self.keep {
-            let kubeconfig = self.cluster.kubeconfig();
-            self.progress.say(format!("kept: export KUBECONFIG={}  {}", kubeconfig.display(), self.cluster.url()));
+            let (name, kubeconfig) = (self.cluster.name(), self.cluster.kubeconfig());
+            self.progress.say(format!("kept the cluster {name}: export KUBECONFIG={}", kubeconfig.display()));
             return;
         }
         match self.cluster.down() {
