@@ -3,20 +3,20 @@
 use anyhow::{Result, bail};
 
 use crate::cache::Cache;
-use crate::cluster::{self, DEFAULT_NAME};
+use crate::cluster;
 use crate::offline::daemon::Daemon;
 use crate::progress::Progress;
 
-/// Removes the cluster of `up` and what abandoned test runs left; the daemon ends with the last cluster.
-pub fn down() -> Result<()> {
+/// Removes the cluster `name` and what abandoned test runs left; the daemon ends with the last cluster.
+pub fn down(name: &str) -> Result<()> {
     let cache = Cache::open()?;
     let progress = Progress::new(cache.logs());
     let removed = cluster::remove_abandoned(&cache)?;
-    for name in &removed {
-        progress.say(format!("✓ removed the cluster {name}, which a test run that was killed had left"));
+    for gone in &removed {
+        progress.say(format!("✓ removed the cluster {gone}, which a test run that was killed had left"));
     }
-    cluster::remove(&cache, DEFAULT_NAME, None)?;
-    progress.say(format!("✓ removed the cluster {DEFAULT_NAME}"));
+    cluster::remove(&cache, name, None)?;
+    progress.say(format!("✓ removed the cluster {name}"));
     let others = cluster::names(&cache);
     if !others.is_empty() {
         progress.say(format!("the Docker daemon stays: {} still uses it", others.join(", ")));

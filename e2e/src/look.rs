@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use crate::cache::Cache;
-use crate::cluster::{self, Cluster, DEFAULT_NAME};
-use crate::platform::{OPERATOR_NAMESPACE, Platform, RESOURCE};
+use crate::cluster::{self, Cluster};
+use crate::platform::{OPERATOR_NAMESPACE, RESOURCE};
 
-/// The cluster of `up`, or a sentence that says how to get one.
-pub fn cluster() -> Result<Cluster> {
-    Cluster::existing(DEFAULT_NAME)?.ok_or_else(|| anyhow!("no cluster runs here: `cargo e2e up` brings one up"))
+/// The cluster `name`, or a sentence that says how to get one.
+pub fn cluster(name: &str) -> Result<Cluster> {
+    Cluster::existing(name)?.ok_or_else(|| anyhow!("no cluster {name} runs here: `cargo e2e up` brings one up"))
 }
 
 /// Prints daemon, clusters, nodes, platforms and pods.
@@ -46,14 +46,14 @@ pub fn status() -> Result<()> {
 }
 
 /// Prints what a component says, or the log of a step of `up`.
-pub fn logs(name: &str) -> Result<()> {
+pub fn logs(cluster_name: &str, name: &str) -> Result<()> {
     let cache = Cache::open()?;
     let step = cache.logs().join(crate::progress::file_name(name));
     if step.exists() {
         print!("{}", fs::read_to_string(&step).with_context(|| format!("cannot read {}", step.display()))?);
         return Ok(());
     }
-    let cluster = cluster()?;
+    let cluster = cluster(cluster_name)?;
     let pods = cluster.kubectl_json(["get", "pods", "--all-namespaces"])?;
     let found = pods_of(&pods, name);
     if found.is_empty() {
@@ -68,20 +68,15 @@ pub fn logs(name: &str) -> Result<()> {
 }
 
 /// Prints the address of the platform.
-pub fn url() -> Result<()> {
-    println!("{}", cluster()?.url());
+pub fn url(name: &str) -> Result<()> {
+    println!("{}", cluster(name)?.url());
     Ok(())
 }
 
 /// Prints the path of the kubeconfig.
-pub fn kubeconfig() -> Result<()> {
-    println!("{}", cluster()?.kubeconfig().display());
+pub fn kubeconfig(name: &str) -> Result<()> {
+    println!("{}", cluster(name)?.kubeconfig().display());
     Ok(())
-}
-
-/// Every platform on the cluster, for those who want to talk to one.
-pub fn platforms() -> Result<Vec<Platform>> {
-    Platform::all(&cluster()?)
 }
 
 /// Namespace and name of the pods whose component, or whose own name, is `name`; `operator` is the operator.

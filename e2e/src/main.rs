@@ -6,13 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use e2e::cluster::{DEFAULT_EDGE_PORT, Ports};
+use e2e::cluster::{DEFAULT_EDGE_PORT, DEFAULT_NAME, Ports};
 use e2e::{down, interrupt, look, offline, test, up};
 
 /// A platform on this machine, and its tests
 #[derive(Parser)]
 #[command(name = "cargo e2e", disable_help_subcommand = true)]
 struct Arguments {
+    /// Which cluster: several can be up beside each other, each with a port of its own
+    #[arg(long, global = true, default_value = DEFAULT_NAME)]
+    cluster: String,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         let arguments: Vec<_> = arguments.collect();
         return report(offline::capability::become_runc(&arguments).map(|()| true));
     }
-    report(interrupt::install().and_then(|()| run(Arguments::parse().command)))
+    report(interrupt::install().and_then(|()| run(&Arguments::parse())))
 }
 
 fn report(result: Result<bool>) -> ExitCode {
@@ -66,16 +69,16 @@ fn report(result: Result<bool>) -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<bool> {
+fn run(Arguments { cluster, command }: &Arguments) -> Result<bool> {
     match command {
-        Command::Up { port, bare: true } => up::bare(Ports { edge: port })?,
-        Command::Up { port, bare: false } => up::up(Ports { edge: port })?,
-        Command::Down => down::down()?,
+        Command::Up { port, bare: true } => up::bare(cluster, Ports { edge: *port })?,
+        Command::Up { port, bare: false } => up::up(cluster, Ports { edge: *port })?,
+        Command::Down => down::down(cluster)?,
         Command::Status => look::status()?,
-        Command::Logs { name } => look::logs(&name)?,
-        Command::Url => look::url()?,
-        Command::Kubeconfig => look::kubeconfig()?,
-        Command::Test(options) => return test::run(&options),
+        Command::Logs { name } => look::logs(cluster, name)?,
+        Command::Url => look::url(cluster)?,
+        Command::Kubeconfig => look::kubeconfig(cluster)?,
+        Command::Test(options) => return test::run(options),
     }
     Ok(true)
 }

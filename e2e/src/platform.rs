@@ -29,15 +29,6 @@ pub const READY_LIMIT: Duration = Duration::from_mins(5);
 pub fn install_operator(cluster: &Cluster, progress: &Progress) -> Result<()> {
     let chart = source::root()?.join("charts/chatplatform-operator");
     progress.step("install the operator", "`cargo e2e logs operator` shows what it says.", |log| {
-        // Helm installs CRDs once and never again; applying them keeps a kept cluster at the schema of the checkout.
-        let crds = chart.join("crds");
-        if crds.is_dir() {
-            cluster
-                .kubectl_command(["apply", "--server-side", "--force-conflicts", "--filename"])
-                .arg(&crds)
-                .log(log)
-                .execute()?;
-        }
         Run::new(&cluster.engine().helm)
             .env("KUBECONFIG", cluster.kubeconfig())
             .args(["upgrade", "--install", RELEASE])

@@ -9,28 +9,28 @@ use crate::cluster::{self, Cluster, DEFAULT_NAME, Ports};
 use crate::command::on_path;
 use crate::platform::{self, Platform};
 use crate::progress::{Progress, seconds};
-use crate::{images, source};
+use crate::images;
 
 /// The document a first platform is made from.
 const EXAMPLE: &str = "examples/minimal.yaml";
 
 /// Brings all up, tells of it, and says how to go on.
-pub fn up(ports: Ports) -> Result<()> {
+pub fn up(name: &str, ports: Ports) -> Result<()> {
     let cache = Cache::open()?;
     let progress = Progress::new(cache.logs());
-    for name in cluster::remove_abandoned(&cache)? {
-        progress.say(format!("removed the cluster {name}, which a test run that was killed had left"));
+    for gone in cluster::remove_abandoned(&cache)? {
+        progress.say(format!("removed the cluster {gone}, which a test run that was killed had left"));
     }
-    let (cluster, platform) = everything(&cache, DEFAULT_NAME, ports, &progress)?;
+    let (cluster, platform) = everything(&cache, name, ports, &progress)?;
     farewell(&cluster, &platform, &progress);
     Ok(())
 }
 
 /// The cluster alone, without anything of ours on it.
-pub fn bare(ports: Ports) -> Result<()> {
+pub fn bare(name: &str, ports: Ports) -> Result<()> {
     let cache = Cache::open()?;
     let progress = Progress::new(cache.logs());
-    let cluster = Cluster::up(DEFAULT_NAME, ports, &progress)?;
+    let cluster = Cluster::up(name, ports, &progress)?;
     println!("\n  export KUBECONFIG={}", cluster.kubeconfig().display());
     Ok(())
 }
@@ -64,6 +64,7 @@ pub fn put_images(cluster: &Cluster, built: &images::Built, progress: &Progress)
 
 fn farewell(cluster: &Cluster, platform: &Platform, progress: &Progress) {
     let url = cluster.url();
+    let which = if cluster.name() == DEFAULT_NAME { String::new() } else { format!("--cluster {} ", cluster.name()) };
     println!(
         "
 The platform {name} is Ready at {url} after {elapsed}.
@@ -78,9 +79,9 @@ Look around:
   kubectl describe chatplatform {name}
 
 cargo e2e status      what runs, and where
-cargo e2e logs chat   what a component says
+cargo e2e {which}logs chat   what a component says
 cargo e2e test        every test, on a cluster of its own
-cargo e2e down        remove all of this",
+cargo e2e {which}down        remove all of this",
         name = platform.name,
         elapsed = seconds(progress.elapsed()),
         kubeconfig = cluster.kubeconfig().display(),
@@ -94,15 +95,4 @@ fn path_line(cluster: &Cluster) -> String {
         (None, Some(folder)) => format!("\n  export PATH={}:$PATH", folder.display()),
         _ => String::new(),
     }
-}
-
-/// Whether the checkout has all that a platform is made of.
-pub fn check_checkout() -> Result<()> {
-    let root = source::root()?;
-    for part in ["charts/chatplatform-operator/Chart.yaml", EXAMPLE] {
-        if !root.join(part).exists() {
-            return Err(anyhow!("{part} is missing in {}: is the checkout complete?", root.display()));
-        }
-    }
-    Ok(())
 }

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::cache::{Cache, Key};
 use crate::command::{Run, need};
+use crate::offline::side_by_side;
 use crate::progress::{Log, Progress};
 use crate::source;
 
@@ -92,24 +92,17 @@ pub fn ensure_all(cache: &Cache, progress: &Progress) -> Result<()> {
     }
     check_go()?;
     let queue = Mutex::new(missing);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    loop {
-                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                        match next {
-                            None => return Ok(()),
-                            Some(Some(tool)) => drop(ensure(cache, progress, &tool)?),
-                            Some(None) => progress.step(&format!("build Kubernetes {KUBERNETES}"), CURE, |log| {
-                                build_kubernetes(cache, &kubernetes, log)
-                            })?,
-                        }
-                    }
-                })
-            })
-            .collect();
-        workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a build thread panicked"))?).collect()
+    side_by_side(|| {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            match next {
+                None => return Ok(()),
+                Some(Some(tool)) => drop(ensure(cache, progress, &tool)?),
+                Some(None) => progress.step(&format!("build Kubernetes {KUBERNETES}"), CURE, |log| {
+                    build_kubernetes(cache, &kubernetes, log)
+                })?,
+            }
+        }
     })
 }
 

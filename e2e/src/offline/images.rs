@@ -6,13 +6,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::cache::{Cache, Key, files_below};
 use crate::command::{Run, need};
 use crate::docker::Docker;
-use crate::offline::{debian, go};
+use crate::offline::{debian, go, side_by_side};
 use crate::progress::{Log, Progress};
 use crate::source;
 
@@ -107,14 +108,25 @@ pub fn names(kind: &KindNames) -> Vec<String> {
 
 /// Builds the base image and what is made of packages.
 pub fn ensure_packaged(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
-    let base = debian::ensure(cache, progress, docker)?;
-    PACKAGED.iter().try_for_each(|image| ensure(cache, progress, docker, image, &base))
+    ensure_all(cache, progress, docker, &PACKAGED)
 }
 
 /// Builds what is made of Go programs.
 pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
+    ensure_all(cache, progress, docker, &COMPILED)
+}
+
+/// Two at a time: while one waits for a registry, the other unpacks.
+fn ensure_all(cache: &Cache, progress: &Progress, docker: &Docker, images: &[Image]) -> Result<()> {
     let base = debian::ensure(cache, progress, docker)?;
-    COMPILED.iter().try_for_each(|image| ensure(cache, progress, docker, image, &base))
+    let queue = Mutex::new(images.iter());
+    side_by_side(|| {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(image) = next else { return Ok(()) };
+            ensure(cache, progress, docker, image, &base)?;
+        }
+    })
 }
 
 fn ensure(cache: &Cache, progress: &Progress, docker: &Docker, image: &Image, base: &str) -> Result<()> {

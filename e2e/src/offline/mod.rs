@@ -53,6 +53,14 @@ pub fn prepare(cache: &Cache, progress: &Progress, quirks: Quirks) -> Result<Eng
     })
 }
 
+/// Runs `work` in two threads, which share what there is to do: enough for two cores, and for waiting beside working.
+fn side_by_side(work: impl Fn() -> Result<()> + Sync) -> Result<()> {
+    thread::scope(|scope| {
+        let workers = [scope.spawn(&work), scope.spawn(&work)];
+        workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?).collect()
+    })
+}
+
 /// Disk that a first run needs, and that a later one does, in GiB.
 const DISK_COLD: u64 = 14;
 const DISK_WARM: u64 = 3;
