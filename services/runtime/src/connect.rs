@@ -32,7 +32,7 @@ pub enum ConnectError {
         /// Why.
         source: io::Error,
     },
-    /// The connection string of MongoDB is wrong.
+    /// The connection string of `MongoDB` is wrong.
     #[error("the MongoDB connection string cannot be used")]
     MongoDb(#[from] ::mongodb::error::Error),
     /// The URL of Redis is wrong.

@@ -30,12 +30,19 @@ type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Syn
 /// The checks of a service's dependencies.
 #[derive(Clone, Default)]
 pub struct Health {
-    checks: Vec<(&'static str, Check)>,
+    checks: Vec<Dependency>,
+}
+
+#[derive(Clone)]
+struct Dependency {
+    name: &'static str,
+    check: Check,
+    needed: bool,
 }
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.checks.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.checks.iter().map(|dependency| dependency.name)).finish()
     }
 }
 
@@ -48,7 +55,28 @@ impl Health {
 
     /// With one more dependency; the closure says why it cannot be used. Liveness never asks it.
     #[must_use]
-    pub fn check<F, R, E>(mut self, name: &'static str, check: F) -> Self
+    pub fn check<F, R, E>(self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.with(name, check, true)
+    }
+
+    /// With one more dependency without which the service does less, but something: told by `/health`, not decisive for
+    /// `/readyz`.
+    #[must_use]
+    pub fn inform<F, R, E>(self, name: &'static str, check: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        self.with(name, check, false)
+    }
+
+    fn with<F, R, E>(mut self, name: &'static str, check: F, needed: bool) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), E>> + Send + 'static,
@@ -58,7 +86,7 @@ impl Health {
             let answer = check();
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
         });
-        self.checks.push((name, check));
+        self.checks.push(Dependency { name, check, needed });
         self
     }
 
@@ -90,6 +118,8 @@ struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     milliseconds: u64,
+    #[serde(skip)]
+    needed: bool,
 }
 
 #[derive(Serialize)]
@@ -110,6 +140,7 @@ impl Prober {
         let findings = self.findings().await;
         let unwell: Vec<_> = findings
             .iter()
+            .filter(|(_, finding)| finding.needed)
             .filter_map(|(name, finding)| Some(format!("{name}: {}\n", finding.reason.as_ref()?)))
             .collect();
         if unwell.is_empty() {
@@ -146,14 +177,14 @@ impl Prober {
         {
             return findings.clone();
         }
-        let findings: Findings =
-            join_all(self.health.checks.iter().map(|(name, check)| find(name, check))).await.into_iter().collect();
+        let findings: Findings = join_all(self.health.checks.iter().map(find)).await.into_iter().collect();
         *last = Some((Instant::now(), findings.clone()));
         findings
     }
 }
 
-async fn find(name: &'static str, check: &Check) -> (&'static str, Finding) {
+async fn find(dependency: &Dependency) -> (&'static str, Finding) {
+    let Dependency { name, check, needed } = dependency;
     let began = Instant::now();
     let reason = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
         Ok(Ok(())) => None,
@@ -161,10 +192,11 @@ async fn find(name: &'static str, check: &Check) -> (&'static str, Finding) {
         Err(_) => Some(format!("no answer within {} s", CHECK_TIMEOUT.as_secs())),
     };
     if let Some(reason) = &reason {
-        tracing::warn!(check = name, reason, "not ready");
+        tracing::warn!(check = name, reason, needed, "a dependency fails");
     }
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    (name, Finding { status: if reason.is_none() { "ok" } else { "failing" }, reason, milliseconds })
+    let status = if reason.is_none() { "ok" } else { "failing" };
+    (name, Finding { status, reason, milliseconds, needed: *needed })
 }
 
 #[cfg(test)]
@@ -203,9 +235,19 @@ mod tests {
         assert_eq!(body["checks"]["attic"]["reason"], "the roof is gone");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
+    async fn what_is_only_informed_about_does_not_end_readiness() {
+        let health = Health::new().inform("attic", async || Err("the roof is gone".to_owned()));
+        let router = health.router("house", Shutdown::new());
+        assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::OK);
+        let (status, body) = get_text(&router, "/health").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("the roof is gone"), "{body}");
+    }
+
+    #[tokio::test]
     async fn a_dependency_that_hangs_is_not_ready() {
-        let health = Health::new().check("oracle", || std::future::pending::<Result<(), String>>());
+        let health = Health::new().check("oracle", std::future::pending::<Result<(), String>>);
         let (status, body) = get_text(&health.router("house", Shutdown::new()), "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("oracle: no answer within 2 s"), "{body}");

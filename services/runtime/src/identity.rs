@@ -24,7 +24,7 @@ use crate::{
 /// Tokens of this many sessions stay verified at a time; each costs about 200 bytes.
 const CACHED_TOKENS: u64 = 50_000;
 /// No token lives longer than this, so no entry has to.
-const CACHED_FOR: Duration = Duration::from_secs(3600);
+const CACHED_FOR: Duration = Duration::from_hours(1);
 /// By how much the clocks of issuer and verifier may differ, in seconds.
 const LEEWAY: i64 = 5;
 /// A token is about 500 bytes; nothing that is longer than this is hashed or decoded.
@@ -157,14 +157,15 @@ impl Inner {
             return Err(TokenError::Invalid("it is not signed with EdDSA"));
         }
         // RFC 9068, section 4: the type keeps other signed things from passing as access tokens.
-        let kind = header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
-        if kind != ACCESS_TOKEN_TYPE && kind != format!("application/{ACCESS_TOKEN_TYPE}") {
+        let token_type = header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
+        if token_type != ACCESS_TOKEN_TYPE && token_type != format!("application/{ACCESS_TOKEN_TYPE}") {
             return Err(TokenError::Invalid("its type is another"));
         }
         let kid = header.kid.as_deref().ok_or(TokenError::Invalid("it names no key"))?;
         let keys = self.keys_with(kid).ok_or(TokenError::Invalid("its key is unknown"))?;
         let key = keys.find(kid).ok_or(TokenError::Invalid("its key is unknown"))?;
-        let claims = jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation).map_err(reason)?.claims;
+        let claims =
+            jsonwebtoken::decode::<AccessClaims>(token, key, &self.validation).map_err(|error| reason(&error))?.claims;
         let identity = Identity {
             user_id: claims.sub,
             session_id: claims.sid,
@@ -222,7 +223,7 @@ fn parse_keys(content: &[u8]) -> Result<Keys, String> {
     Ok(Keys(keys))
 }
 
-fn reason(error: jsonwebtoken::errors::Error) -> TokenError {
+fn reason(error: &jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(match error.kind() {
         ErrorKind::InvalidSignature => "its signature is wrong",
         ErrorKind::InvalidIssuer => "its issuer is another",

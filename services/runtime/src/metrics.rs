@@ -79,7 +79,7 @@ impl Metrics {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
     }
 
-    /// Everything registered, in the OpenMetrics text format.
+    /// Everything registered, in the `OpenMetrics` text format.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

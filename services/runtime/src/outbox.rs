@@ -33,6 +33,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LEFT_BEHIND: SignedDuration = SignedDuration::from_secs(4);
 /// How many documents are dealt with at a time.
 const BATCH: usize = 128;
+const BATCH_LIMIT: i64 = 128;
 /// So many wake-ups wait; more are dropped, and the index has their documents.
 const WAKE_UPS: usize = 16 * 1024;
 const NAME: &str = "outbox";
@@ -173,7 +174,7 @@ impl Relay {
 
     async fn pending(&self, filter: Document, sort: Option<Document>) -> Result<Vec<Pending>, RelayError> {
         let documents = self.documents.clone_with_type::<Document>();
-        let mut found = documents.find(filter).projection(doc! {"outbox": 1}).limit(BATCH as i64);
+        let mut found = documents.find(filter).projection(doc! {"outbox": 1}).limit(BATCH_LIMIT);
         if let Some(sort) = sort {
             found = found.sort(sort);
         }

@@ -58,7 +58,7 @@ impl ApiError {
         self.log();
         let mut problem = *self.problem;
         if problem.trace_id.is_none() {
-            problem.trace_id = trace::current().map(contract::trace::TraceParent::trace_id);
+            problem.trace_id = trace::current().map(|parent| parent.trace_id().into());
         }
         problem
     }
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    async fn lend(fail: LendError) -> ApiResult<()> {
+    fn lend(fail: LendError) -> ApiResult<()> {
         Err(fail)?
     }
 
@@ -147,7 +147,7 @@ mod tests {
     async fn an_error_enum_of_a_route_becomes_a_problem_with_the_trace_id() {
         let parent = TraceParent::start();
         let (parts, body) =
-            trace::scope(parent, "test", async { answered(lend(LendError::LentOut).await.unwrap_err()).await }).await;
+            trace::scope(parent, "test", async { answered(lend(LendError::LentOut).unwrap_err()).await }).await;
         assert_eq!(parts.status, StatusCode::CONFLICT);
         assert_eq!(parts.headers[header::CONTENT_TYPE], CONTENT_TYPE);
         assert_eq!(body["code"], "conflict");
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_cause_of_our_own_fault_stays_in_the_log() {
-        let error = lend(LendError::Catalogue(std::io::Error::other("password is hunter2"))).await.unwrap_err();
+        let error = lend(LendError::Catalogue(std::io::Error::other("password is hunter2"))).unwrap_err();
         assert_eq!(error.cause.as_deref(), Some("the catalogue is closed: password is hunter2"));
         let (parts, body) = answered(error).await;
         assert_eq!(parts.status, StatusCode::INTERNAL_SERVER_ERROR);

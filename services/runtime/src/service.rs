@@ -313,6 +313,7 @@ async fn name_bare_errors(request: Request, next: Next) -> Response {
     named
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn answer_panic(panic: Box<dyn std::any::Any + Send + 'static>) -> Response {
     let reason = panic
         .downcast_ref::<String>()

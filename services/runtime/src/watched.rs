@@ -45,9 +45,11 @@ pub enum WatchedError {
 /// The content decides, never a modification time, so that Kubernetes' swap of symbolic links is seen like any other write.
 pub struct Watched<T>(Arc<Inner<T>>);
 
+type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>;
+
 struct Inner<T> {
     path: PathBuf,
-    parse: Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>,
+    parse: Parse<T>,
     value: ArcSwap<T>,
     seen: Mutex<[u8; 32]>,
     asked: Mutex<Option<Instant>>,

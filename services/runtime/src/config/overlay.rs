@@ -1,6 +1,6 @@
 //! Laying the environment over the defaults, fault by fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -29,11 +29,12 @@ pub(super) fn read<S: DeserializeOwned>(
     mut overrides: BTreeMap<String, String>,
 ) -> Result<(S, Vec<Fault>), ConfigError> {
     let mut faults = Vec::new();
+    let mut texts = BTreeSet::new();
     loop {
         let mut table = defaults.clone();
         let mut unreadable = Vec::new();
         for (key, text) in &overrides {
-            if let Err(message) = put(&mut table, key, text) {
+            if let Err(message) = put(&mut table, key, text, texts.contains(key)) {
                 unreadable.push(Fault::new(key, message));
             }
         }
@@ -49,6 +50,13 @@ pub(super) fn read<S: DeserializeOwned>(
         let Some(culprits) = culprits(&overrides, &path, &message) else {
             return Err(ConfigError::Defaults(format!("{path}: {message}")));
         };
+        // What was guessed to be a number may be a text that looks like one.
+        if let [culprit] = &culprits[..]
+            && *culprit == path
+            && texts.insert(culprit.clone())
+        {
+            continue;
+        }
         // A whole section is at fault for lack of something: its settings are no faults one by one.
         let named = if culprits.len() == 1 { culprits[0].clone() } else { path };
         faults.push(Fault::new(named, message.trim()));
@@ -85,8 +93,8 @@ fn culprits(overrides: &BTreeMap<String, String>, path: &str, message: &str) -> 
     (!blamed.is_empty()).then_some(blamed)
 }
 
-/// Puts `text` at `key`, in the type that the default has there.
-fn put(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
+/// Puts `text` at `key`, in the type that the default has there; where there is none, as a text if it `is_text`.
+fn put(table: &mut Table, key: &str, text: &str, is_text: bool) -> Result<(), String> {
     let mut place = table;
     let mut parts: Vec<&str> = key.split('.').collect();
     let Some(last) = parts.pop() else { return Ok(()) };
@@ -99,6 +107,7 @@ fn put(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
     }
     let value = match place.get(last) {
         Some(like) => typed(like, text)?,
+        None if is_text => Value::String(text.to_owned()),
         None => guessed(text),
     };
     place.insert(last.to_owned(), value);
@@ -128,11 +137,7 @@ fn typed(like: &Value, text: &str) -> Result<Value, String> {
 
 /// Without a default to go by: a number or a truth value if it reads as one, else a text.
 fn guessed(text: &str) -> Value {
-    if let Ok(number) = text.parse() {
-        Value::Integer(number)
-    } else if let Ok(truth) = text.parse() {
-        Value::Boolean(truth)
-    } else {
-        Value::String(text.to_owned())
-    }
+    let number = text.parse().map(Value::Integer).ok();
+    let truth = text.parse().map(Value::Boolean).ok();
+    number.or(truth).unwrap_or_else(|| Value::String(text.to_owned()))
 }

@@ -1,0 +1,103 @@
+//! The gateway put together.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::Router;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
+use runtime::{
+    clock::Clock, connect, health::Health, identity::TokenVerifier, metrics::Metrics, service::Service,
+    telemetry::chain,
+};
+
+use crate::{
+    client_address::Network,
+    cors::Cors,
+    error::GatewayError,
+    pipeline,
+    proxy::Proxy,
+    rate_limit::LocalLimiter,
+    redis_access::RedisAccess,
+    routes::Route,
+    settings::{Limits, RateLimits, Settings},
+    tunnel::Tunnels,
+};
+
+/// What the steps of the pipeline need. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    pub(crate) verifier: TokenVerifier,
+    pub(crate) redis: RedisAccess,
+    pub(crate) local_limiter: LocalLimiter,
+    pub(crate) proxy: Proxy,
+    pub(crate) tunnels: Tunnels,
+    pub(crate) cors: Cors,
+    pub(crate) limits: Limits,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) trusted_proxies: Arc<[Network]>,
+    refusals: Family<Refusal, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    route: &'static str,
+    reason: &'static str,
+}
+
+/// The gateway as a service, ready to run.
+pub fn service(settings: &Settings) -> anyhow::Result<Service> {
+    let service = Service::new("gateway", &settings.server);
+    let metrics = Metrics::new();
+    let gateway = Gateway::new(settings, &service, &metrics)?;
+    let redis = gateway.redis.clone();
+    // Without Redis the gateway still answers what needs no log-in, and says of the rest what is the matter; taken out of
+    // service it could not even do that.
+    let health = Health::new().inform("redis", move || {
+        let redis = redis.clone();
+        async move { redis.ping().await }
+    });
+    let router = Router::new().fallback(pipeline::answer).with_state(gateway);
+    Ok(service.router(router).health(health).metrics(metrics))
+}
+
+impl Gateway {
+    fn new(settings: &Settings, service: &Service, metrics: &Metrics) -> anyhow::Result<Self> {
+        let tunnels_open = Gauge::default();
+        metrics.register("gateway_tunnels_open", "WebSockets that are carried", tunnels_open.clone());
+        let refusals = Family::default();
+        metrics.register("gateway_refusals", "Requests that the gateway itself refused", refusals.clone());
+        let networks = settings.trusted_proxies.networks.iter().map(|text| text.parse());
+        Ok(Self {
+            verifier: TokenVerifier::new(&settings.tokens, Clock::system())
+                .context("the public keys cannot be used")?,
+            redis: RedisAccess::new(connect::redis(&settings.redis)?),
+            local_limiter: LocalLimiter::default(),
+            proxy: Proxy::new(&settings.upstreams)?,
+            tunnels: Tunnels::new(service.shutdown(), Duration::from_secs(settings.server.drain_seconds), tunnels_open),
+            cors: Cors::new(&settings.cors),
+            limits: settings.limits,
+            rate_limits: settings.rate_limits,
+            trusted_proxies: networks.collect::<Result<_, _>>()?,
+            refusals,
+        })
+    }
+
+    pub(crate) fn count_refusal(&self, route: &Route, error: &GatewayError) {
+        let reason = match error {
+            GatewayError::Unreachable(..) => "unreachable",
+            GatewayError::BadGateway(..) => "bad-gateway",
+            GatewayError::Timeout(_) => "timeout",
+            GatewayError::RateLimited(_) => "rate-limited",
+            GatewayError::Token(_) => "token",
+            GatewayError::Revoked => "revoked",
+            GatewayError::RevocationUnknown(_) => "redis-away",
+            GatewayError::Forbidden => "forbidden",
+            _ => "malformed",
+        };
+        tracing::debug!(route = route.prefix, reason, error = chain(error), "refused");
+        self.refusals.get_or_create(&Refusal { route: route.prefix, reason }).inc();
+    }
+}
