@@ -5,9 +5,9 @@ use std::mem;
 use aws_sdk_s3::{
     operation::abort_multipart_upload::AbortMultipartUploadError,
     primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::objects::{ObjectError, Objects, unavailable};
@@ -15,6 +15,9 @@ use crate::object_key::ObjectKey;
 
 /// The size of a part of a multipart upload, in bytes (S3 takes 5 MiB to 5 GiB, and 10,000 parts).
 pub const PART_BYTES: usize = 8 << 20;
+
+/// What the store checks each part by. It has to be the same when the upload is created, for each part, and when it is completed.
+const PART_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 
 /// The largest object that can be written, in bytes.
 pub const LARGEST_OBJECT: u64 = 10_000 * PART_BYTES as u64;
@@ -24,7 +27,7 @@ pub const LARGEST_OBJECT: u64 = 10_000 * PART_BYTES as u64;
 #[derive(Debug)]
 pub struct ObjectWriter {
     target: Target,
-    part: BytesMut,
+    part: Vec<u8>,
     upload: Option<Upload>,
 }
 
@@ -44,24 +47,35 @@ struct Upload {
 
 impl ObjectWriter {
     pub(super) fn new(objects: Objects, key: ObjectKey, content_type: String) -> Self {
-        Self { target: Target { objects, key, content_type }, part: BytesMut::new(), upload: None }
+        Self { target: Target { objects, key, content_type }, part: Vec::new(), upload: None }
     }
 
     /// Adds bytes to the object. Returns once they are in the part being filled, which may mean to wait for the one before it.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), ObjectError> {
         while self.part.len() + bytes.len() > PART_BYTES {
             let fitting = bytes.split_to(PART_BYTES - self.part.len());
-            self.part.extend_from_slice(&fitting);
+            self.fill(&fitting);
             self.send_part().await?;
         }
-        self.part.extend_from_slice(&bytes);
+        self.fill(&bytes);
         Ok(())
+    }
+
+    /// Grows the part by doubling, as a vector would, but never beyond a part's size; a part after the first has its size at once.
+    fn fill(&mut self, bytes: &[u8]) {
+        let needed = self.part.len() + bytes.len();
+        if needed > self.part.capacity() {
+            let doubled = needed.max(2 * self.part.capacity()).min(PART_BYTES);
+            let capacity = if self.upload.is_some() { PART_BYTES } else { doubled };
+            self.part.reserve_exact(capacity - self.part.len());
+        }
+        self.part.extend_from_slice(bytes);
     }
 
     /// Completes the object: it exists when this returns.
     pub async fn finish(&mut self) -> Result<(), ObjectError> {
         if self.upload.is_none() {
-            return self.target.put(mem::take(&mut self.part).freeze()).await;
+            return self.target.put(Bytes::from(mem::take(&mut self.part))).await;
         }
         if !self.part.is_empty() {
             self.send_part().await?;
@@ -94,7 +108,7 @@ impl ObjectWriter {
         };
         upload.settle().await?;
         let number = i32::try_from(upload.parts.len() + 1).unwrap_or(i32::MAX);
-        let (target, id, bytes) = (self.target.clone(), upload.id.clone(), mem::take(&mut self.part).freeze());
+        let (target, id, bytes) = (self.target.clone(), upload.id.clone(), Bytes::from(mem::take(&mut self.part)));
         upload.in_flight = Some(tokio::spawn(async move { target.send(id, number, bytes).await }));
         Ok(())
     }
@@ -136,6 +150,7 @@ impl Target {
             .bucket(&self.objects.bucket)
             .key(self.key.as_str())
             .content_type(&self.content_type)
+            .checksum_algorithm(PART_CHECKSUM)
             .send()
             .await
             .map_err(|error| unavailable("create multipart upload", &error))?;
@@ -156,6 +171,7 @@ impl Target {
             .upload_id(upload_id)
             .part_number(number)
             .body(ByteStream::from(bytes))
+            .checksum_algorithm(PART_CHECKSUM)
             .send()
             .await
             .map_err(|error| unavailable("upload part", &error))?;

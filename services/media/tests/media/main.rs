@@ -1,0 +1,13 @@
+//! The media service over HTTP, against a real MongoDB and a real S3 store.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod content;
+mod form;
+mod issuer;
+mod lifecycle;
+mod outages;
+mod program;
+mod refusals;
+mod service;
+mod upload;

@@ -1,0 +1,57 @@
+//! The program itself, as a container runs it.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+};
+
+use reqwest::StatusCode;
+use servers::RabbitMq;
+
+use crate::{
+    issuer::Issuer,
+    service::{environment, install_crypto, until},
+};
+
+fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_becomes_ready_and_leaves_cleanly_on_sigterm() {
+    install_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    Issuer::new(folder.path());
+    let [listen, admin] = [free_address(), free_address()];
+    let more = [("SERVER__LISTEN", listen.as_str()), ("SERVER__ADMIN_LISTEN", admin.as_str())];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_notification"))
+        .envs(environment(folder.path(), RabbitMq::shared(), None, &more))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let http = reqwest::Client::new();
+    let get = |path: &str| http.get(format!("http://{admin}{path}")).send();
+    until("the program is ready", async || get("/readyz").await.is_ok_and(|answer| answer.status() == StatusCode::OK))
+        .await;
+    let metrics = get("/metrics").await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("notifications_stored_total 0"), "{metrics}");
+
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+
+    let left = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert!(left.success(), "{left}");
+}
+
+#[test]
+fn settings_at_fault_are_listed_all_at_once() {
+    let output = Command::new(env!("CARGO_BIN_EXE_notification"))
+        .env_clear()
+        .envs([("CHATPLATFORM_EMAIL__HOST", "mail"), ("CHATPLATFORM_EMAIL__TLS", "sometimes")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    for key in ["mongodb.uri_file", "rabbitmq.uri_file", "tokens.issuer", "email.tls", "email.from", "web.url"] {
+        assert!(told.contains(key), "{key} is missing in\n{told}");
+    }
+}

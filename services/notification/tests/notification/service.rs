@@ -1,0 +1,242 @@
+//! The service, running in the test's own process with a database and a virtual host of its own.
+
+use std::{collections::BTreeMap, fs, future::Future, path::Path, time::Duration};
+
+use contract::{
+    event::{Envelope, Event},
+    id::UserId,
+    notification::Notification,
+    page::Page,
+    problem::Problem,
+};
+use mongodb::{
+    Collection, Database,
+    bson::{Document, doc},
+};
+use notification::{
+    app,
+    settings::{DEFAULTS, Settings},
+};
+use reqwest::{Method, Response, StatusCode};
+use runtime::{
+    clock::Clock,
+    config, connect,
+    messaging::{Connector, Publisher},
+    shutdown::Shutdown,
+};
+use servers::{MongoDb, RabbitMq, Smtp};
+use tempfile::TempDir;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    events::envelope,
+    issuer::{ISSUER, Issuer},
+};
+
+/// How long a condition may take to come true: a broker that restarts takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running service.
+pub(crate) struct Service {
+    /// Where it answers clients.
+    pub(crate) url: String,
+    /// Where it answers probes.
+    pub(crate) admin_url: String,
+    /// What the test's own client is.
+    pub(crate) http: reqwest::Client,
+    /// Its database, seen past it.
+    pub(crate) database: Database,
+    /// Its broker, seen past it.
+    pub(crate) broker: Connector,
+    /// Publishes what other services would.
+    pub(crate) publisher: Publisher,
+    issuer: Issuer,
+    shutdown: Shutdown,
+    serving: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+/// Someone with an access token.
+pub(crate) struct User<'a> {
+    /// Who.
+    pub(crate) id: UserId,
+    service: &'a Service,
+    token: String,
+}
+
+impl Service {
+    /// A service on the shared servers, without e-mail.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(RabbitMq::shared(), None, Clock::system()).await
+    }
+
+    /// A service on the shared servers that sends e-mail to the shared mail server.
+    pub(crate) async fn start_with_email() -> Self {
+        Self::start_with(RabbitMq::shared(), Some(Smtp::shared()), Clock::system()).await
+    }
+
+    /// A service on the shared database, this broker and this mail server.
+    pub(crate) async fn start_with(broker: &RabbitMq, smtp: Option<&Smtp>, clock: Clock) -> Self {
+        install_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        let issuer = Issuer::new(folder.path());
+        let settings: Settings = config::load_from(DEFAULTS, environment(folder.path(), broker, smtp, &[])).unwrap();
+        let service = app::service(&settings, clock).await.unwrap().bind().await.unwrap();
+        let url = format!("http://{}", service.address().unwrap());
+        let admin_url = format!("http://{}", service.admin_address().unwrap());
+        let connector = Connector::new(&settings.rabbitmq.uri_file, "test");
+        let service = Self {
+            url,
+            admin_url,
+            http: reqwest::Client::new(),
+            database: connect::mongodb(&settings.mongodb).await.unwrap(),
+            publisher: Publisher::new(connector.clone()),
+            broker: connector,
+            issuer,
+            shutdown: service.shutdown(),
+            serving: tokio::spawn(async move { service.serve().await.unwrap() }),
+            _folder: folder,
+        };
+        service.consuming().await;
+        service
+    }
+
+    /// A new user.
+    pub(crate) fn user(&self) -> User<'_> {
+        let id = UserId::generate();
+        User { id, service: self, token: self.issuer.token(id) }
+    }
+
+    /// Publishes an event.
+    pub(crate) async fn publish(&self, event: impl Into<Event>) {
+        self.deliver(&envelope(event)).await;
+    }
+
+    /// Publishes an event whose envelope is given.
+    pub(crate) async fn deliver(&self, envelope: &Envelope) {
+        self.publisher.publish(envelope).await.unwrap();
+    }
+
+    /// How many messages are ready in a queue.
+    pub(crate) async fn depth(&self, queue: &str) -> u32 {
+        let channel = self.broker.channel().await.unwrap();
+        runtime::messaging::depth(&channel, queue).await.unwrap()
+    }
+
+    /// The documents of notifications.
+    pub(crate) fn records(&self) -> Collection<Document> {
+        self.database.collection("notifications")
+    }
+
+    /// How many e-mails are due.
+    pub(crate) async fn due(&self) -> u64 {
+        self.records().count_documents(doc! {"email": {"$exists": true}}).await.unwrap()
+    }
+
+    /// Waits until its queue has a consumer: what is published before it is bound goes nowhere.
+    pub(crate) async fn consuming(&self) {
+        until("the queue has a consumer", async || {
+            let Ok(channel) = self.broker.channel().await else { return false };
+            let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+            let queue = channel.queue_declare(notification::consumer::QUEUE.into(), options, Default::default()).await;
+            queue.is_ok_and(|queue| queue.consumer_count() > 0)
+        })
+        .await;
+    }
+
+    /// Stops the service in order.
+    pub(crate) async fn stop(self) {
+        self.shutdown.begin();
+        self.serving.await.unwrap();
+        self.database.drop().await.unwrap();
+    }
+}
+
+impl User<'_> {
+    /// A request of this user.
+    pub(crate) async fn send(&self, method: Method, path: &str) -> Response {
+        let url = format!("{}/api/v1{path}", self.service.url);
+        self.service.http.request(method, url).bearer_auth(&self.token).send().await.unwrap()
+    }
+
+    /// One page of this user's list.
+    pub(crate) async fn page(&self, query: &str) -> Page<Notification> {
+        let answer = self.send(Method::GET, &format!("/notifications{query}")).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json().await.unwrap()
+    }
+
+    /// The first page.
+    pub(crate) async fn notifications(&self) -> Vec<Notification> {
+        self.page("").await.items
+    }
+
+    /// Waits until this user has so many notifications.
+    pub(crate) async fn has(&self, count: usize) -> Vec<Notification> {
+        until(&format!("the user has {count} notifications"), async || self.notifications().await.len() >= count).await;
+        let found = self.notifications().await;
+        assert_eq!(found.len(), count);
+        found
+    }
+}
+
+/// The problem an answer carries, its form checked.
+pub(crate) async fn problem(answer: Response) -> Problem {
+    let status = answer.status();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let problem: Problem = answer.json().await.unwrap();
+    assert_eq!(problem.status, status.as_u16());
+    problem
+}
+
+/// Waits until `condition` is true.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "still not so: {what}");
+        sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// What the operator would hand to the container.
+pub(crate) fn environment(
+    folder: &Path,
+    broker: &RabbitMq,
+    smtp: Option<&Smtp>,
+    more: &[(&str, &str)],
+) -> BTreeMap<String, String> {
+    let file = |name: &str, content: &str| {
+        let path = folder.join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut settings = vec![
+        ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+        ("SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("SERVER__SETTLE_SECONDS", "0".to_owned()),
+        ("MONGODB__URI_FILE", file("mongodb-uri", &MongoDb::shared().uri())),
+        ("MONGODB__DATABASE", format!("notification-{:x}", rand::random::<u64>())),
+        ("RABBITMQ__URI_FILE", file("rabbitmq-uri", &broker.virtual_host())),
+        ("TOKENS__ISSUER", ISSUER.to_owned()),
+        ("TOKENS__JWKS_FILE", folder.join("jwks.json").to_str().unwrap().to_owned()),
+        ("WEB__URL", ISSUER.to_owned()),
+    ];
+    if let Some(smtp) = smtp {
+        settings.extend([
+            ("EMAIL__HOST", smtp.host().to_owned()),
+            ("EMAIL__PORT", smtp.port().to_string()),
+            ("EMAIL__TLS", "none".to_owned()),
+            ("EMAIL__FROM", "Acme Chat <chat@acme.example>".to_owned()),
+        ]);
+    }
+    let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    settings.into_iter().chain(more).map(|(name, value)| (format!("CHATPLATFORM_{name}"), value)).collect()
+}
+
+/// TLS needs to be told which of the linked providers to use; told twice is fine.
+pub(crate) fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
