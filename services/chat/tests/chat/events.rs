@@ -1,0 +1,162 @@
+//! What other services are told through the broker.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use contract::event::{Envelope, Event};
+use mongodb::bson::{Document, doc};
+use runtime::messaging::{Connector, Consumer, ConsumerSettings, Outcome};
+use runtime::shutdown::Shutdown;
+use serde_json::json;
+
+use super::client::{Client, PATIENCE};
+use super::platform::{Person, Platform};
+
+/// A queue of its own, and what came into it.
+struct Listener {
+    heard: Arc<Mutex<Vec<Envelope>>>,
+    shutdown: Shutdown,
+}
+
+impl Listener {
+    fn start(uri: &str, folder: &std::path::Path) -> Self {
+        let file = folder.join("listener-uri");
+        std::fs::write(&file, uri).unwrap();
+        let consumer = Consumer::new(Connector::new(file, "listener"), ConsumerSettings::new("listener", Event::KINDS));
+        let (heard, shutdown) = (Arc::<Mutex<Vec<Envelope>>>::default(), Shutdown::new());
+        let (hearing, until) = (Arc::clone(&heard), shutdown.clone());
+        tokio::spawn(consumer.run(until, move |envelope| {
+            let mut heard = hearing.lock().unwrap();
+            // At least once is promised; a consumer knows by the id what it has had.
+            if heard.iter().all(|known| known.id != envelope.id) {
+                heard.push(envelope);
+            }
+            drop(heard);
+            std::future::ready(Outcome::Ack)
+        }));
+        Self { heard, shutdown }
+    }
+
+    async fn until(&self, enough: impl Fn(&[Envelope]) -> bool) -> Vec<Envelope> {
+        let deadline = tokio::time::Instant::now() + PATIENCE * 2;
+        loop {
+            let heard = self.heard.lock().unwrap().clone();
+            if enough(&heard) {
+                return heard;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "heard only {heard:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.shutdown.soft().cancel();
+    }
+}
+
+fn is_of(kind: &'static str) -> impl Fn(&&Envelope) -> bool {
+    move |envelope| envelope.event.kind() == kind
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_told_with_who_was_there_and_without_the_text() {
+    let platform = Platform::new();
+    let folder = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&platform.rabbitmq_uri, folder.path());
+    let replica = platform.start().await;
+    let (ada, bob, cleo) = (Person::new(), Person::new(), Person::new());
+    let client = Client::start();
+    // The queue is bound once an event has come through it.
+    loop {
+        replica.direct(&Person::new(), &Person::new()).await;
+        if !listener.heard.lock().unwrap().is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let _here = client.connect(&replica.url, &bob.token).await;
+    let group = replica.group(&ada, &[&bob]).await;
+    let message = replica.say(&ada, &group, "hush").await;
+    let at = format!("/conversations/{group}/messages/{}", message["id"].as_str().unwrap());
+    replica.call(&ada, reqwest::Method::PATCH, &at, Some(json!({"text": "hush now"}))).await;
+    replica.post(&ada, &format!("/conversations/{group}/members"), json!({"userIds": [cleo.id]})).await;
+    replica.call(&cleo, reqwest::Method::DELETE, &format!("/conversations/{group}/members/{}", cleo.id), None).await;
+    replica.call(&ada, reqwest::Method::DELETE, &at, None).await;
+
+    let heard = listener.until(|heard| heard.iter().any(|envelope| is_of("message.deleted")(&envelope))).await;
+    let heard = if heard.iter().any(|e| is_of("conversation.member-removed")(&e)) {
+        heard
+    } else {
+        listener.until(|heard| heard.iter().any(|envelope| is_of("conversation.member-removed")(&envelope))).await
+    };
+    for kind in ["conversation.created", "message.edited", "conversation.member-added"] {
+        assert!(heard.iter().any(|envelope| is_of(kind)(&envelope)), "{kind}");
+    }
+    let created = heard.iter().find(is_of("message.created")).unwrap();
+    let Event::MessageCreated(data) = &created.event else { panic!("{created:?}") };
+    let mut members = [ada.id, bob.id];
+    members.sort_unstable();
+    let mut told = data.member_ids.clone();
+    told.sort_unstable();
+    assert_eq!(told, members);
+    assert_eq!(data.online_member_ids, [bob.id]);
+    assert_eq!((data.seq, data.sender_id), (1, ada.id));
+    assert!(created.trace_parent.is_some());
+    assert!(!serde_json::to_string(&heard).unwrap().contains("hush"));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_wait_for_a_broker_that_is_away_and_none_is_lost() {
+    let mut broker = servers::RabbitMq::start().unwrap();
+    let platform = Platform::with(servers::Redis::shared().database(), broker.virtual_host());
+    let folder = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&platform.rabbitmq_uri, folder.path());
+    let replica = platform.start().await;
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = replica.direct(&ada, &bob).await;
+    let mut before = 0;
+    while !listener.heard.lock().unwrap().iter().any(|envelope| is_of("message.created")(&envelope)) {
+        before += 1;
+        replica.say(&ada, &conversation, "is anybody there?").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    broker.stop().unwrap();
+    let client = Client::start();
+    let socket = client.connect(&replica.url, &ada.token).await;
+    let bodies =
+        (0..50).map(|n| json!({"conversationId": conversation, "text": "on paper", "nonce": n.to_string()})).collect();
+    let answers = socket.burst("message:send", bodies).await;
+    assert!(answers.iter().all(|(_, answer)| answer["ok"] == true), "the broker is not needed to send");
+    let messages = platform.database().await.collection::<Document>("messages");
+    let pending = async || messages.count_documents(doc! {"outbox.0": {"$exists": true}}).await.unwrap();
+    assert!(pending().await >= 50);
+    broker.restart().unwrap();
+
+    let sent = |heard: &[Envelope]| -> Vec<u64> {
+        let mut seqs: Vec<u64> = heard
+            .iter()
+            .filter_map(|envelope| match &envelope.event {
+                Event::MessageCreated(data) => Some(data.seq),
+                _ => None,
+            })
+            .collect();
+        seqs.sort_unstable();
+        seqs
+    };
+    let last = before + 50;
+    let heard = listener.until(|heard| sent(heard).iter().filter(|seq| **seq > before).count() == 50).await;
+    assert_eq!(
+        sent(&heard).into_iter().filter(|seq| *seq > before).collect::<Vec<_>>(),
+        (before + 1..=last).collect::<Vec<_>>()
+    );
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while pending().await > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "events stay in the outbox");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    replica.stop().await;
+}

@@ -1,0 +1,14 @@
+//! The chat service against real servers, and against the official Socket.IO client.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod access;
+mod at_rest;
+mod client;
+mod conversations;
+mod delivery;
+mod durability;
+mod events;
+mod platform;
+mod replicas;
+mod rest;

@@ -1,0 +1,262 @@
+//! A platform for one test: a database, a Redis database and a virtual host of its own, people with tokens, and replicas of the service.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chat::settings::{MessageKeys, Settings, Sockets};
+use contract::id::{SessionId, UserId};
+use ed25519_dalek::{Signer as _, SigningKey};
+use jiff::Timestamp;
+use mongodb::Database;
+use reqwest::Method;
+use runtime::clock::Clock;
+use runtime::config::{Log, MongoDb, RabbitMq, Redis, Server, Tokens};
+use runtime::shutdown::Shutdown;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+const ISSUER: &str = "https://chat.example";
+
+pub(crate) struct Platform {
+    folder: TempDir,
+    database: String,
+    pub(crate) mongodb_uri: String,
+    pub(crate) redis_url: String,
+    pub(crate) rabbitmq_uri: String,
+}
+
+/// Someone with a session.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) id: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) token: String,
+}
+
+/// A replica in this process.
+pub(crate) struct Replica {
+    pub(crate) url: String,
+    pub(crate) admin_url: String,
+    pub(crate) shutdown: Shutdown,
+    running: JoinHandle<Result<(), runtime::service::ServiceError>>,
+}
+
+impl Platform {
+    pub(crate) fn new() -> Self {
+        Self::with(servers::Redis::shared().database(), servers::RabbitMq::shared().virtual_host())
+    }
+
+    /// The same platform as seen by a replica that uses another Redis.
+    pub(crate) fn apart(&self, redis_url: String) -> Self {
+        let mut apart = Self::with(redis_url, self.rabbitmq_uri.clone());
+        apart.database.clone_from(&self.database);
+        apart
+    }
+
+    pub(crate) fn with(redis_url: String, rabbitmq_uri: String) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let mongodb_uri = servers::MongoDb::shared().uri();
+        let database = format!("chat-{}", UserId::generate());
+        for (name, content) in
+            [("mongodb-uri", &mongodb_uri), ("redis-url", &redis_url), ("rabbitmq-uri", &rabbitmq_uri)]
+        {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let x = URL_SAFE_NO_PAD.encode(signing_key().verifying_key().as_bytes());
+        let jwks =
+            json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "k", "x": x}]});
+        fs::write(folder.path().join("jwks.json"), jwks.to_string()).unwrap();
+        let platform = Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri };
+        platform.write_message_keys("mk-1", &[("mk-1", 1)]);
+        platform
+    }
+
+    /// Replaces the ring of key-encryption keys.
+    pub(crate) fn write_message_keys(&self, current: &str, keys: &[(&str, u8)]) {
+        let keys: serde_json::Map<_, _> =
+            keys.iter().map(|(id, fill)| ((*id).to_owned(), STANDARD.encode([*fill; 32]).into())).collect();
+        let ring = json!({"current": current, "keys": keys}).to_string();
+        fs::write(self.folder.path().join("message-keys.json"), ring).unwrap();
+    }
+
+    pub(crate) async fn start(&self) -> Replica {
+        let service = chat::service(&self.settings(), Clock::system()).await.unwrap();
+        let bound = service.bind().await.unwrap();
+        let url = format!("http://{}", bound.address().unwrap());
+        let admin_url = format!("http://{}", bound.admin_address().unwrap());
+        let shutdown = bound.shutdown();
+        let running = tokio::spawn(bound.serve());
+        let replica = Replica { url, admin_url, shutdown, running };
+        until_ready(&replica.admin_url).await;
+        replica
+    }
+
+    pub(crate) async fn database(&self) -> Database {
+        mongodb::Client::with_uri_str(&self.mongodb_uri).await.unwrap().database(&self.database)
+    }
+
+    /// The settings of a replica as the environment of its process.
+    pub(crate) fn environment(&self, listen: SocketAddr, admin_listen: SocketAddr) -> Vec<(&'static str, String)> {
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        vec![
+            ("CHATPLATFORM_SERVER__LISTEN", listen.to_string()),
+            ("CHATPLATFORM_SERVER__ADMIN_LISTEN", admin_listen.to_string()),
+            ("CHATPLATFORM_SERVER__SETTLE_SECONDS", "0".to_owned()),
+            ("CHATPLATFORM_LOG__FILTER", "debug".to_owned()),
+            ("CHATPLATFORM_MONGODB__URI_FILE", file("mongodb-uri")),
+            ("CHATPLATFORM_MONGODB__DATABASE", self.database.clone()),
+            ("CHATPLATFORM_REDIS__URL_FILE", file("redis-url")),
+            ("CHATPLATFORM_RABBITMQ__URI_FILE", file("rabbitmq-uri")),
+            ("CHATPLATFORM_TOKENS__ISSUER", ISSUER.to_owned()),
+            ("CHATPLATFORM_TOKENS__JWKS_FILE", file("jwks.json")),
+            ("CHATPLATFORM_MESSAGE_KEYS__FILE", file("message-keys.json")),
+        ]
+    }
+
+    fn settings(&self) -> Settings {
+        let file = |name: &str| self.folder.path().join(name);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Settings {
+            server: Server { listen: any, admin_listen: any, drain_seconds: 20, settle_seconds: 0 },
+            log: Log { filter: "info".into() },
+            mongodb: MongoDb { uri_file: file("mongodb-uri"), database: self.database.clone() },
+            redis: Redis { url_file: file("redis-url") },
+            rabbitmq: RabbitMq { uri_file: file("rabbitmq-uri") },
+            tokens: Tokens {
+                issuer: ISSUER.into(),
+                audience: "chatplatform".into(),
+                jwks_file: file("jwks.json"),
+                signing_keys_file: None,
+            },
+            message_keys: MessageKeys { file: file("message-keys.json") },
+            sockets: Sockets {
+                max_payload_bytes: 131_072,
+                buffered_packets: 4096,
+                ping_interval_seconds: 25,
+                ping_timeout_seconds: 20,
+            },
+        }
+    }
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        Self::whose_token_lasts(600)
+    }
+
+    pub(crate) fn whose_token_lasts(seconds: i64) -> Self {
+        let (id, session) = (UserId::generate(), SessionId::generate());
+        Self { id, session, token: token(id, session, seconds) }
+    }
+
+    /// Another token of the same session.
+    pub(crate) fn renewed(&self) -> Self {
+        Self { token: token(self.id, self.session, 600), ..self.clone() }
+    }
+}
+
+impl Replica {
+    /// A REST request as a person; gives status and body (null if there is none).
+    pub(crate) async fn call(&self, who: &Person, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("{}/api/v1{path}", self.url);
+        let mut request = reqwest::Client::new().request(method, url).bearer_auth(&who.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn get(&self, who: &Person, path: &str) -> (u16, Value) {
+        self.call(who, Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, who: &Person, path: &str, body: Value) -> (u16, Value) {
+        self.call(who, Method::POST, path, Some(body)).await
+    }
+
+    /// Opens the direct conversation of two and gives its id.
+    pub(crate) async fn direct(&self, one: &Person, other: &Person) -> String {
+        let (status, body) = self.post(one, "/conversations", json!({"type": "direct", "memberIds": [other.id]})).await;
+        assert!(matches!(status, 200 | 201), "{status}: {body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Opens a group and gives its id.
+    pub(crate) async fn group(&self, owner: &Person, others: &[&Person]) -> String {
+        let ids: Vec<UserId> = others.iter().map(|person| person.id).collect();
+        let (status, body) =
+            self.post(owner, "/conversations", json!({"type": "group", "title": "Friends", "memberIds": ids})).await;
+        assert_eq!(status, 201, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends one message and gives it.
+    pub(crate) async fn say(&self, who: &Person, conversation: &str, text: &str) -> Value {
+        let (status, body) =
+            self.post(who, &format!("/conversations/{conversation}/messages"), json!({"text": text})).await;
+        assert_eq!(status, 201, "{body}");
+        body
+    }
+
+    /// Every message of a conversation, oldest first, page by page.
+    pub(crate) async fn history(&self, who: &Person, conversation: &str) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/conversations/{conversation}/messages?limit=70{cursor}");
+            let (status, page) = self.get(who, &path).await;
+            assert_eq!(status, 200, "{page}");
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        all.reverse();
+        all
+    }
+
+    /// Stops as SIGTERM does, and waits for the end.
+    pub(crate) async fn stop(self) {
+        self.shutdown.begin();
+        let ended = tokio::time::timeout(Duration::from_secs(40), self.running).await;
+        ended.expect("the service ends").unwrap().unwrap();
+    }
+}
+
+/// Waits until a replica says that it is ready.
+pub(crate) async fn until_ready(admin_url: &str) {
+    let deadline = tokio::time::Instant::now() + super::client::PATIENCE;
+    loop {
+        let answer = reqwest::get(format!("{admin_url}/readyz")).await;
+        let said = match answer {
+            Ok(answer) if answer.status().is_success() => return,
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        assert!(tokio::time::Instant::now() < deadline, "not ready: {said}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn token(user: UserId, session: SessionId, seconds: i64) -> String {
+    let now = Timestamp::now().as_second();
+    let claims = json!({
+        "iss": ISSUER, "aud": "chatplatform", "sub": user, "sid": session, "jti": UserId::generate().to_string(),
+        "iat": now, "exp": now + seconds, "roles": ["user"], "name": "someone",
+    });
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", encode(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "k"})), encode(&claims));
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signing_key().sign(signed.as_bytes()).to_bytes()))
+}

@@ -1,0 +1,121 @@
+//! Several replicas of the service.
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::platform::{Person, Platform};
+
+fn burst(conversation: &str, who: &str, count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|n| json!({"conversationId": conversation, "text": format!("{who} {n}"), "nonce": n.to_string()}))
+        .collect()
+}
+
+fn seqs(messages: &[Value]) -> Vec<u64> {
+    messages.iter().map(|message| message["changeSeq"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_deliver_to_each_others_sockets() {
+    let platform = Platform::new();
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = one.direct(&ada, &bob).await;
+    let client = Client::start();
+    let of_ada = client.connect(&one.url, &ada.token).await;
+    let of_bob = client.connect(&two.url, &bob.token).await;
+    assert_eq!(of_ada.wait_for("presence", 1).await, [json!({"userId": bob.id, "online": true})]);
+
+    of_ada.burst("message:send", burst(&conversation, "ada", 20)).await;
+    of_bob.wait_for("message:new", 20).await;
+    of_bob.burst("message:send", burst(&conversation, "bob", 20)).await;
+    let received = of_ada.wait_for("message:new", 40).await;
+    assert_eq!(seqs(&received), (1..=40).collect::<Vec<_>>());
+    assert_eq!(of_bob.wait_for("message:new", 40).await, received);
+    of_bob.ask("typing", json!({"conversationId": conversation, "active": true})).await;
+    of_ada.wait_for("typing", 1).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_on_two_replicas_at_once_leave_no_gap_and_everybody_sees_the_same_order() {
+    let platform = Platform::new();
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = one.direct(&ada, &bob).await;
+    let client = Client::start();
+    let of_ada = client.connect(&one.url, &ada.token).await;
+    let of_bob = client.connect(&two.url, &bob.token).await;
+
+    // In small portions, so that the transactions of both meet.
+    let talk = async |socket: &super::client::Socket, who: &str| {
+        for portion in burst(&conversation, who, 60).chunks(4) {
+            let answers = socket.burst("message:send", portion.to_vec()).await;
+            assert!(answers.iter().all(|(_, answer)| answer["ok"] == true), "{answers:?}");
+        }
+    };
+    tokio::join!(talk(&of_ada, "ada"), talk(&of_bob, "bob"));
+    let seen = of_ada.wait_for("message:new", 120).await;
+    assert_eq!(seqs(&seen), (1..=120).collect::<Vec<_>>());
+    assert_eq!(of_bob.wait_for("message:new", 120).await, seen);
+    let of = |who: &str| -> Vec<usize> {
+        let texts = seen.iter().filter_map(|message| message["text"].as_str().unwrap().strip_prefix(who));
+        texts.map(|n| n.trim().parse().unwrap()).collect()
+    };
+    assert_eq!(of("ada"), (0..60).collect::<Vec<_>>());
+    assert_eq!(of("bob"), (0..60).collect::<Vec<_>>());
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stays_connected_misses_nothing_while_redis_is_away() {
+    let mut redis = servers::Redis::start().unwrap();
+    let platform = Platform::with(redis.url(), servers::RabbitMq::shared().virtual_host());
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = one.direct(&ada, &bob).await;
+    let client = Client::start();
+    let of_ada = client.connect(&one.url, &ada.token).await;
+    let of_bob = client.connect(&two.url, &bob.token).await;
+    of_ada.burst("message:send", burst(&conversation, "before", 3)).await;
+    of_bob.wait_for("message:new", 3).await;
+
+    redis.kill();
+    let bodies =
+        (0..10).map(|n| json!({"conversationId": conversation, "text": "dark", "nonce": format!("d{n}")})).collect();
+    let answers = of_ada.burst("message:send", bodies).await;
+    assert!(answers.iter().all(|(_, answer)| answer["ok"] == true), "Redis is not needed to send");
+    // Found by looking at the database, Redis or not.
+    let received = of_bob.wait_for("message:new", 13).await;
+    assert_eq!(seqs(&received), (1..=13).collect::<Vec<_>>());
+    redis.restart().unwrap();
+    let after = json!({"conversationId": conversation, "text": "light", "nonce": "l"});
+    assert_eq!(of_ada.ask("message:send", after).await["ok"], true);
+    let received = of_bob.wait_for("message:new", 14).await;
+    assert_eq!(seqs(&received), (1..=14).collect::<Vec<_>>());
+    assert!(of_bob.received("disconnect").is_empty());
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_stored_but_never_announced_is_delivered_all_the_same() {
+    let platform = Platform::new();
+    let replica = platform.start().await;
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = replica.direct(&ada, &bob).await;
+    let client = Client::start();
+    let of_bob = client.connect(&replica.url, &bob.token).await;
+    // Another replica on another Redis: what it stores, nobody announces here.
+    let other_redis = servers::Redis::start().unwrap();
+    let silent = platform.apart(other_redis.url()).start().await;
+    for n in 0..3 {
+        silent.say(&ada, &conversation, &format!("silent {n}")).await;
+    }
+    let received = of_bob.wait_for("message:new", 3).await;
+    assert_eq!(seqs(&received), [1, 2, 3]);
+    silent.stop().await;
+    replica.stop().await;
+}
