@@ -16,8 +16,11 @@ pub type ApiResult<T> = Result<T, ApiError>;
 ///
 /// Any error enum becomes one by `?` once it has `impl From<ItsError> for Problem`.
 #[derive(Debug)]
-pub struct ApiError {
-    problem: Box<Problem>,
+pub struct ApiError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    problem: Problem,
     cause: Option<String>,
     headers: HeaderMap,
 }
@@ -36,27 +39,31 @@ impl ApiError {
     /// `problem` for the client, `cause` for the log.
     pub fn with_cause(problem: Problem, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let cause: Box<dyn Error + Send + Sync> = cause.into();
-        Self { problem: Box::new(problem), cause: Some(chain(cause.as_ref())), headers: HeaderMap::new() }
+        Self::new(problem, Some(chain(cause.as_ref())))
+    }
+
+    fn new(problem: Problem, cause: Option<String>) -> Self {
+        Self(Box::new(Inner { problem, cause, headers: HeaderMap::new() }))
     }
 
     /// With a header on the answer, such as `Retry-After`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.headers.insert(name, value.into());
+        self.0.headers.insert(name, value.into());
         self
     }
 
     /// What the client is told.
     #[must_use]
     pub fn problem(&self) -> &Problem {
-        &self.problem
+        &self.0.problem
     }
 
     /// The problem as a Socket.IO acknowledgement carries it: with the trace id, its cause logged as an answer's would be.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         self.log();
-        let mut problem = *self.problem;
+        let mut problem = self.0.problem;
         if problem.trace_id.is_none() {
             problem.trace_id = trace::current().map(|parent| parent.trace_id().into());
         }
@@ -64,7 +71,7 @@ impl ApiError {
     }
 
     fn log(&self) {
-        let (code, status, cause) = (&self.problem.code, self.problem.status, self.cause.as_deref());
+        let (code, status, cause) = (&self.0.problem.code, self.0.problem.status, self.0.cause.as_deref());
         if status >= 500 {
             tracing::error!(code, status, cause, "failed");
         } else if cause.is_some() {
@@ -79,13 +86,13 @@ impl<E: Error + Into<Problem> + 'static> From<E> for ApiError {
         let problem: Problem = error.into();
         // A problem that was made directly is its own cause.
         let cause = (cause != problem.to_string()).then_some(cause);
-        Self { problem: Box::new(problem), cause, headers: HeaderMap::new() }
+        Self::new(problem, cause)
     }
 }
 
 impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let headers = self.headers.clone();
+    fn into_response(mut self) -> Response {
+        let headers = std::mem::take(&mut self.0.headers);
         let problem = self.into_problem();
         let mut response = response(&problem);
         response.headers_mut().extend(headers);
@@ -157,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn the_cause_of_our_own_fault_stays_in_the_log() {
         let error = lend(LendError::Catalogue(std::io::Error::other("password is hunter2"))).unwrap_err();
-        assert_eq!(error.cause.as_deref(), Some("the catalogue is closed: password is hunter2"));
+        assert_eq!(error.0.cause.as_deref(), Some("the catalogue is closed: password is hunter2"));
         let (parts, body) = answered(error).await;
         assert_eq!(parts.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!body.to_string().contains("hunter2"));

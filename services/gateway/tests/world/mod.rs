@@ -1,0 +1,237 @@
+//! A gateway before real services of the test's own and a real Redis.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{io::Write, net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use contract::id::{SessionId, UserId};
+use ed25519_dalek::{Signer, SigningKey};
+use futures::StreamExt;
+use gateway::{app, settings};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use runtime::{config, service::ServiceError, shutdown::Shutdown};
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{handshake::derive_accept_key, protocol::Role},
+};
+
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const ISSUER: &str = "https://chat.example";
+pub(crate) const LARGE: usize = 64 * 1024 * 1024;
+
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) serving: JoinHandle<Result<(), ServiceError>>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) redis_url: String,
+    _files: (TempDir, NamedTempFile),
+}
+
+/// What differs from one test to the next.
+pub(crate) struct With<'a> {
+    pub(crate) redis_url: Option<String>,
+    pub(crate) notification: Option<SocketAddr>,
+    pub(crate) variables: &'a [(&'a str, &'a str)],
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        Self::open_with(With { redis_url: None, notification: None, variables: &[] }).await
+    }
+
+    pub(crate) async fn open_with(with: With<'_>) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let redis_url = match with.redis_url {
+            Some(url) => url,
+            None => tokio::task::spawn_blocking(|| servers::Redis::shared().database()).await.unwrap(),
+        };
+        let keys = TempDir::new().unwrap();
+        let jwks_file = keys.path().join("jwks.json");
+        std::fs::write(&jwks_file, jwks().to_string()).unwrap();
+        let mut redis_file = NamedTempFile::new().unwrap();
+        writeln!(redis_file, "{redis_url}").unwrap();
+
+        let service = start_service(Router::new().fallback(echo)).await;
+        let notification = with.notification.unwrap_or(service);
+        let url = |address: SocketAddr| format!("http://{address}");
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut variables = vec![
+            ("CHATPLATFORM_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("CHATPLATFORM_SERVER__ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ("CHATPLATFORM_SERVER__SETTLE_SECONDS".to_owned(), "0".to_owned()),
+            ("CHATPLATFORM_REDIS__URL_FILE".to_owned(), redis_file.path().display().to_string()),
+            ("CHATPLATFORM_TOKENS__JWKS_FILE".to_owned(), jwks_file.display().to_string()),
+            ("CHATPLATFORM_TOKENS__ISSUER".to_owned(), ISSUER.to_owned()),
+            ("CHATPLATFORM_UPSTREAMS__AUTH".to_owned(), url(service)),
+            ("CHATPLATFORM_UPSTREAMS__CHAT".to_owned(), url(service)),
+            ("CHATPLATFORM_UPSTREAMS__MEDIA".to_owned(), url(service)),
+            ("CHATPLATFORM_UPSTREAMS__NOTIFICATION".to_owned(), url(notification)),
+        ];
+        variables.extend(with.variables.iter().map(|(name, value)| {
+            let value = if *value == "http://nobody" { url(nobody) } else { (*value).to_owned() };
+            ((*name).to_owned(), value)
+        }));
+        let settings: settings::Settings = config::load_from(settings::DEFAULTS, variables).unwrap();
+        let bound = app::service(&settings).unwrap().bind().await.unwrap();
+        Self {
+            address: bound.address().unwrap(),
+            admin: bound.admin_address().unwrap(),
+            shutdown: bound.shutdown(),
+            serving: tokio::spawn(bound.serve()),
+            http: reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap(),
+            redis_url,
+            _files: (keys, redis_file),
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(self.url(path))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.post(self.url(path))
+    }
+
+    pub(crate) async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis_url.as_str()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+/// The status and the body of an answer that is JSON.
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, HeaderMap, Value) {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+/// The status of an answer and the code of its problem, which it must be.
+pub(crate) async fn problem(request: reqwest::RequestBuilder) -> (u16, String) {
+    let (status, headers, body) = answer(request).await;
+    assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json", "{body}");
+    assert_eq!(body["status"], status.as_u16());
+    assert!(body["traceId"].as_str().is_some_and(|id| id.len() == 32), "{body}");
+    (status.as_u16(), body["code"].as_str().unwrap().to_owned())
+}
+
+pub(crate) struct Token {
+    pub(crate) user: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) text: String,
+}
+
+/// A token as the auth service issues it.
+pub(crate) fn token() -> Token {
+    token_with(&["user"], 600)
+}
+
+pub(crate) fn token_with(roles: &[&str], seconds: i64) -> Token {
+    let (user, session) = (UserId::generate(), SessionId::generate());
+    let now = jiff::Timestamp::now().as_second();
+    let claims = json!({
+        "iss": ISSUER, "aud": "chatplatform", "sub": user, "sid": session, "jti": SessionId::generate(),
+        "iat": now - 700, "exp": now + seconds, "roles": roles, "name": "ada",
+    });
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "kid-1"})), encode(&claims));
+    let signature = URL_SAFE_NO_PAD.encode(signing_key().sign(message.as_bytes()).to_bytes());
+    Token { user, session, text: format!("{message}.{signature}") }
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn jwks() -> Value {
+    let x = URL_SAFE_NO_PAD.encode(signing_key().verifying_key().as_bytes());
+    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "kid-1", "x": x}]})
+}
+
+pub(crate) async fn start_service(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+/// A service that answers what it was asked; some paths make it slow, large, rude, or a WebSocket.
+async fn echo(request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    if path.ends_with("/never") {
+        return std::future::pending().await;
+    }
+    if path.ends_with("/slow") {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    if path.ends_with("/large") {
+        let chunks =
+            futures::stream::iter((0..LARGE / 65536).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 65536]))));
+        return Body::from_stream(chunks).into_response();
+    }
+    if path.ends_with("/rude") {
+        return (StatusCode::IM_A_TEAPOT, "plain words").into_response();
+    }
+    if request.headers().contains_key(header::UPGRADE) {
+        return websocket_echo(request);
+    }
+    describe(request).await
+}
+
+async fn describe(request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let headers: serde_json::Map<String, Value> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned().into()))
+        .collect();
+    let mut length = 0;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        match chunk {
+            Ok(chunk) => length += chunk.len(),
+            Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+        }
+    }
+    let seen = json!({
+        "method": parts.method.as_str(), "target": parts.uri.to_string(), "headers": headers, "bodyLength": length,
+    });
+    (
+        [(header::SERVER, "echo"), (header::CONNECTION, "x-hop"), (header::HeaderName::from_static("x-hop"), "1")],
+        axum::Json(seen),
+    )
+        .into_response()
+}
+
+fn websocket_echo(mut request: Request) -> Response {
+    let key = request.headers()[header::SEC_WEBSOCKET_KEY].clone();
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let io = TokioIo::new(upgrade.await.unwrap());
+        let (sink, stream) = WebSocketStream::from_raw_socket(io, Role::Server, None).await.split();
+        stream.take_while(|message| futures::future::ready(message.is_ok())).forward(sink).await
+    });
+    let headers = [
+        (header::CONNECTION, HeaderValue::from_static("upgrade")),
+        (header::UPGRADE, HeaderValue::from_static("websocket")),
+        (header::SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()).parse().unwrap()),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
