@@ -53,7 +53,7 @@ impl Cache {
         let path = self.root.join(&name);
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot empty {}", path.display()));
+                Err(error).with_context(|| format!("cannot empty {}", path.display()))
             }
             _ => self.directory(name),
         }

@@ -75,7 +75,7 @@ impl Cluster {
             known.clone().unwrap_or(Record { edge_port: ports.edge, complete: false, owner: owner.clone() });
         record.owner = owner;
         if known.is_none() {
-            ports.check()?;
+            check_port(&cache, ports)?;
         }
         record.write(&folder)?;
         let engine = {
@@ -306,7 +306,18 @@ impl Record {
     }
 }
 
+fn check_port(cache: &Cache, ports: Ports) -> Result<()> {
+    let other = names(cache).into_iter().find(|name| {
+        Record::read(&cache.root().join("clusters").join(name)).is_some_and(|other| other.edge_port == ports.edge)
+    });
+    match other {
+        Some(name) => bail!("port {} leads to the cluster {name}: choose another with `--port PORT`", ports.edge),
+        None => ports.check(),
+    }
+}
+
 /// Every cluster of this cache, half made ones too.
+#[must_use]
 pub fn names(cache: &Cache) -> Vec<String> {
     let Ok(entries) = fs::read_dir(cache.root().join("clusters")) else { return Vec::new() };
     let mut names: Vec<String> = entries
@@ -342,11 +353,10 @@ pub fn remove(cache: &Cache, name: &str, engine: Option<&Engine>) -> Result<()> 
     if let Some(engine) = &engine {
         delete_nodes(&engine.docker, name)?;
     }
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", folder.display()))?
-        }
-        _ => {}
+    if let Err(error) = fs::remove_dir_all(&folder)
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
     }
     let _nobody_prepares = cache.lock("prepare")?;
     if names(cache).is_empty() {

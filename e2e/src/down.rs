@@ -39,7 +39,10 @@ fn look_for_leftovers(cache: &Cache, progress: &Progress) -> Result<()> {
         progress.say(format!("✓ nothing is left of: {}", clean.join(", ")));
     }
     if !left.is_empty() {
-        bail!("this is left on the machine:\n{}\nRun `cargo e2e down` again; if it stays, a reboot clears it.", left.join("\n"));
+        bail!(
+            "this is left on the machine:\n{}\nRun `cargo e2e down` again; if it stays, a reboot clears it.",
+            left.join("\n")
+        );
     }
     progress.say(format!("what was built stays in {} for the next time", cache.root().display()));
     Ok(())

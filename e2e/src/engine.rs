@@ -59,7 +59,7 @@ impl Engine {
         Ok(docker_of_this_machine().map(|docker| Self {
             docker,
             kind: on_path("kind").unwrap_or_else(|| go::place(cache, &KIND)),
-            helm: on_path("helm").filter(|helm| is_helm_4(helm)).unwrap_or_else(|| go::place(cache, &HELM)),
+            helm: on_path("helm").filter(is_helm_4).unwrap_or_else(|| go::place(cache, &HELM)),
             offline: None,
             quirks,
         }))

@@ -135,21 +135,21 @@ impl Image<'_> {
         cache: &Cache,
         docker: &Docker,
         progress: &Progress,
-        content: &Key,
-        stage: impl FnOnce(&Path) -> Result<()>,
+        contents: &Key,
+        add: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
-        let key = content.clone().file(&self.dockerfile)?.finish();
+        let key = contents.clone().file(&self.dockerfile)?.finish();
         let name = name_of(self.component);
         if docker.has(&name, &key) {
             return Ok(());
         }
         let cure = "If a base image is missing, is its registry reachable?";
         progress.step(&format!("image {}", self.component), cure, |log| {
-            let context = cache.fresh_directory(Path::new("stage").join(format!("own-{}", self.component)))?;
-            fs::copy(&self.dockerfile, context.join("Dockerfile"))?;
-            stage(&context)?;
-            docker.build(&name, &key, &context, &self.arguments, log)?;
-            Ok(fs::remove_dir_all(&context)?)
+            let folder = cache.fresh_directory(Path::new("stage").join(format!("own-{}", self.component)))?;
+            fs::copy(&self.dockerfile, folder.join("Dockerfile"))?;
+            add(&folder)?;
+            docker.build(&name, &key, &folder, &self.arguments, log)?;
+            Ok(fs::remove_dir_all(&folder)?)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo e2e status`, `logs`, `url` and `kubeconfig`: what runs and what it says.
 
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
@@ -17,32 +18,36 @@ pub fn cluster(name: &str) -> Result<Cluster> {
 /// Prints daemon, clusters, nodes, platforms and pods.
 pub fn status() -> Result<()> {
     let cache = Cache::open()?;
-    println!("cache       {}", cache.root().display());
+    print(&format!("cache       {}", cache.root().display()))?;
     let names = cluster::names(&cache);
     if names.is_empty() {
-        println!("clusters    none: `cargo e2e up` brings one up");
-        return Ok(());
+        return print("clusters    none: `cargo e2e up` brings one up");
     }
     for name in names {
-        let Some(cluster) = Cluster::existing(&name)? else {
-            println!("cluster     {name}: being made, half made, or stopped; `cargo e2e up` brings it up");
-            continue;
-        };
-        println!("cluster     {name}");
-        if let Some(host) = cluster.engine().docker.host() {
-            println!("docker      export DOCKER_HOST={host}");
+        match Cluster::existing(&name)? {
+            Some(cluster) => print(&describe(&cluster)?)?,
+            None => print(&format!(
+                "cluster     {name}: being made, half made, or stopped; `cargo e2e up --cluster {name}` brings it up"
+            ))?,
         }
-        println!("kubectl     export KUBECONFIG={}", cluster.kubeconfig().display());
-        println!("url         {}\n", cluster.url());
-        println!("{}\n", cluster.kubectl(["get", "nodes"])?);
-        match cluster.kubectl(["get", RESOURCE, "--all-namespaces", "--output", "wide"]) {
-            Ok(platforms) => println!("{platforms}\n"),
-            Err(_) => println!("the operator is not installed\n"),
-        }
-        let selector = "app.kubernetes.io/part-of=chatplatform";
-        println!("{}", cluster.kubectl(["get", "pods", "--all-namespaces", "--selector", selector, "--output", "wide"])?);
     }
     Ok(())
+}
+
+fn describe(cluster: &Cluster) -> Result<String> {
+    let docker = cluster.engine().docker.host().map(|host| format!("docker      export DOCKER_HOST={host}\n"));
+    let platforms = cluster.kubectl(["get", RESOURCE, "--all-namespaces", "--output", "wide"]);
+    let selector = "app.kubernetes.io/part-of=chatplatform";
+    Ok(format!(
+        "\ncluster     {}\n{}kubectl     export KUBECONFIG={}\nurl         {}\n\n{}\n\n{}\n\n{}",
+        cluster.name(),
+        docker.unwrap_or_default(),
+        cluster.kubeconfig().display(),
+        cluster.url(),
+        cluster.kubectl(["get", "nodes"])?,
+        platforms.unwrap_or_else(|_| "the operator is not installed".to_owned()),
+        cluster.kubectl(["get", "pods", "--all-namespaces", "--selector", selector, "--output", "wide"])?,
+    ))
 }
 
 /// Prints what a component says, or the log of a step of `up`.
@@ -50,33 +55,37 @@ pub fn logs(cluster_name: &str, name: &str) -> Result<()> {
     let cache = Cache::open()?;
     let step = cache.logs().join(crate::progress::file_name(name));
     if step.exists() {
-        print!("{}", fs::read_to_string(&step).with_context(|| format!("cannot read {}", step.display()))?);
-        return Ok(());
+        return print(&fs::read_to_string(&step).with_context(|| format!("cannot read {}", step.display()))?);
     }
     let cluster = cluster(cluster_name)?;
     let pods = cluster.kubectl_json(["get", "pods", "--all-namespaces"])?;
     let found = pods_of(&pods, name);
     if found.is_empty() {
-        bail!("nothing is called {name}: {}", known(&cache, &pods).join(", "));
+        bail!("nothing is called {name}; these are: {}", known(&cache, &pods).join(", "));
     }
     for (namespace, pod) in found {
-        println!("==> {pod} <==");
         let arguments = ["logs", "--namespace", &namespace, &pod, "--all-containers", "--tail=200", "--ignore-errors"];
-        println!("{}\n", cluster.kubectl(arguments)?);
+        print(&format!("==> {pod} <==\n{}\n", cluster.kubectl(arguments)?))?;
     }
     Ok(())
 }
 
 /// Prints the address of the platform.
 pub fn url(name: &str) -> Result<()> {
-    println!("{}", cluster(name)?.url());
-    Ok(())
+    print(&cluster(name)?.url())
 }
 
 /// Prints the path of the kubeconfig.
 pub fn kubeconfig(name: &str) -> Result<()> {
-    println!("{}", cluster(name)?.kubeconfig().display());
-    Ok(())
+    print(&cluster(name)?.kubeconfig().display().to_string())
+}
+
+/// Prints a line. A reader that has seen enough (`| head`) is no fault.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
 }
 
 /// Namespace and name of the pods whose component, or whose own name, is `name`; `operator` is the operator.
@@ -85,16 +94,21 @@ fn pods_of(pods: &Value, name: &str) -> Vec<(String, String)> {
         .filter(|pod| {
             let metadata = &pod["metadata"];
             let component = &metadata["labels"]["app.kubernetes.io/name"];
-            component == name || metadata["name"] == name || (name == "operator" && metadata["namespace"] == OPERATOR_NAMESPACE)
+            component == name
+                || metadata["name"] == name
+                || (name == "operator" && metadata["namespace"] == OPERATOR_NAMESPACE)
         })
         .map(|pod| (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"])))
         .collect()
 }
 
 fn known(cache: &Cache, pods: &Value) -> Vec<String> {
-    let mut names: Vec<String> = items(pods).map(|pod| text(&pod["metadata"]["labels"]["app.kubernetes.io/name"])).collect();
+    let mut names: Vec<String> =
+        items(pods).map(|pod| text(&pod["metadata"]["labels"]["app.kubernetes.io/name"])).collect();
     if let Ok(entries) = fs::read_dir(cache.logs()) {
-        names.extend(entries.flatten().filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned())));
+        names.extend(
+            entries.flatten().filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned())),
+        );
     }
     names.retain(|name| !name.is_empty());
     names.sort();

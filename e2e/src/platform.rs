@@ -46,7 +46,14 @@ pub fn install_operator(cluster: &Cluster, progress: &Progress) -> Result<()> {
 fn operators_words(cluster: &Cluster) -> String {
     let pods = cluster.kubectl(["get", "pods", "--namespace", OPERATOR_NAMESPACE]).unwrap_or_default();
     let said = cluster
-        .kubectl(["logs", "--namespace", OPERATOR_NAMESPACE, "--selector", "app.kubernetes.io/name=chatplatform-operator", "--tail=15"])
+        .kubectl([
+            "logs",
+            "--namespace",
+            OPERATOR_NAMESPACE,
+            "--selector",
+            "app.kubernetes.io/name=chatplatform-operator",
+            "--tail=15",
+        ])
         .unwrap_or_default();
     format!("{pods}\n{said}").trim().to_owned()
 }
@@ -55,7 +62,8 @@ fn operators_words(cluster: &Cluster) -> String {
 pub fn document(file: impl AsRef<Path>, overlay: &Value) -> Result<Value> {
     let path = source::root()?.join(file);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut document: Value = serde_yaml::from_str(&text).with_context(|| format!("{} is not one YAML document", path.display()))?;
+    let mut document: Value =
+        serde_yaml::from_str(&text).with_context(|| format!("{} is not one YAML document", path.display()))?;
     merge(&mut document, overlay);
     Ok(document)
 }
@@ -124,7 +132,12 @@ impl Platform {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("the platform {} is not Ready after {} s\n{}", self.name, READY_LIMIT.as_secs(), self.trouble(cluster, &object));
+                bail!(
+                    "the platform {} is not Ready after {} s\n{}",
+                    self.name,
+                    READY_LIMIT.as_secs(),
+                    self.trouble(cluster, &object)
+                );
             }
             thread::sleep(Duration::from_millis(500));
         }
@@ -139,9 +152,19 @@ impl Platform {
                 format!("  {}={} {}: {}", word("type"), word("status"), word("reason"), word("message"))
             })
             .collect();
-        let pods = cluster.kubectl(["get", "pods", "--namespace", &self.namespace, "--output", "wide"]).unwrap_or_default();
+        let pods =
+            cluster.kubectl(["get", "pods", "--namespace", &self.namespace, "--output", "wide"]).unwrap_or_default();
         let events = cluster
-            .kubectl(["get", "events", "--namespace", &self.namespace, "--field-selector", "type=Warning", "--sort-by", ".lastTimestamp"])
+            .kubectl([
+                "get",
+                "events",
+                "--namespace",
+                &self.namespace,
+                "--field-selector",
+                "type=Warning",
+                "--sort-by",
+                ".lastTimestamp",
+            ])
             .unwrap_or_default();
         format!(
             "{}\n{pods}\n{}\n{}",
@@ -202,7 +225,10 @@ mod tests {
     #[test]
     fn an_overlay_is_a_merge_patch() {
         let mut document = json!({"spec": {"host": "a", "redis": {"replicas": 1}, "email": {"port": 25}}});
-        merge(&mut document, &json!({"spec": {"redis": {"replicas": 2}, "email": null, "exposure": {"type": "NodePort"}}}));
+        merge(
+            &mut document,
+            &json!({"spec": {"redis": {"replicas": 2}, "email": null, "exposure": {"type": "NodePort"}}}),
+        );
         assert_eq!(
             document,
             json!({"spec": {"host": "a", "redis": {"replicas": 2}, "exposure": {"type": "NodePort"}}})
@@ -211,9 +237,7 @@ mod tests {
 
     #[test]
     fn ready_counts_only_for_the_newest_generation() {
-        let object = |observed: u8, status: &str| {
-            json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": [{"type": "Ready", "status": status}]}})
-        };
+        let object = |observed: u8, status: &str| json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": [{"type": "Ready", "status": status}]}});
         assert!(is_ready(&object(2, "True")));
         assert!(!is_ready(&object(1, "True")));
         assert!(!is_ready(&object(2, "False")));

@@ -29,7 +29,8 @@ impl Progress {
     /// Prints one line, stamped with the time since the start.
     pub fn say(&self, text: impl AsRef<str>) {
         let _line = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
-        println!("{:>8}  {}", seconds(self.started.elapsed()), text.as_ref());
+        // Whether anybody still reads makes no difference to the work.
+        let _ = writeln!(std::io::stdout(), "{:>8}  {}", seconds(self.started.elapsed()), text.as_ref());
     }
 
     /// Time since the start.

@@ -7,9 +7,9 @@ use anyhow::{Result, anyhow};
 use crate::cache::Cache;
 use crate::cluster::{self, Cluster, DEFAULT_NAME, Ports};
 use crate::command::on_path;
+use crate::images;
 use crate::platform::{self, Platform};
 use crate::progress::{Progress, seconds};
-use crate::images;
 
 /// The document a first platform is made from.
 const EXAMPLE: &str = "examples/minimal.yaml";

@@ -30,7 +30,7 @@ nodes:
     }
     if offline {
         // kubeadm would ask for the DNS release of its own day; the image carries its honest tag.
-        kubeadm.push_str(&format!("- |\n  kind: ClusterConfiguration\n  dns: {{imageTag: {}}}\n", COREDNS.version));
+        kubeadm.extend(["- |\n  kind: ClusterConfiguration\n  dns: {imageTag: ", COREDNS.version, "}\n"]);
     }
     if !kubeadm.is_empty() {
         text.push_str("kubeadmConfigPatches:\n");

@@ -67,9 +67,7 @@ impl Daemon {
     /// stay in the cache.
     pub fn stop(&self) -> Result<()> {
         if let Some(docker) = self.running() {
-            for network in ["kind"] {
-                docker.run().args(["network", "rm", network]).shielded().attempt();
-            }
+            docker.run().args(["network", "rm", "kind"]).shielded().attempt();
         }
         if let Some(pid) = self.pid() {
             kill(pid, Signal::SIGTERM).context("cannot end the Docker daemon")?;

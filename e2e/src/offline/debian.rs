@@ -19,7 +19,8 @@ const WITHOUT: [&str; 5] =
 
 /// Makes it unless the daemon has it. Answers its key.
 pub fn ensure(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<String> {
-    let key = WITHOUT.iter().fold(Key::of("debian").text("bookworm minbase, unsafe io"), |key, path| key.text(path)).finish();
+    let key =
+        WITHOUT.iter().fold(Key::of("debian").text("bookworm minbase, unsafe io"), |key, path| key.text(path)).finish();
     if docker.has(NAME, &key) {
         return Ok(key);
     }

@@ -175,7 +175,7 @@ fn kubernetes_module(upstream: &str) -> String {
     modules.dedup();
     let mut text = format!("module hyperkube\n\ngo 1.{GO_MINOR}.0\n\nrequire k8s.io/kubernetes v{KUBERNETES}\n\n");
     for module in modules {
-        text.push_str(&format!("replace {module} => {module} {staging}\n"));
+        text.extend(["replace ", module, " => ", module, " ", &staging, "\n"]);
     }
     text
 }
@@ -191,7 +191,7 @@ fn kubernetes_link_flags() -> String {
             ("gitMinor", minor.to_owned()),
             ("gitTreeState", "clean".to_owned()),
         ] {
-            flags.push_str(&format!(" -X {package}.{name}={value}"));
+            flags.extend([" -X ", package, ".", name, "=", &value]);
         }
     }
     flags

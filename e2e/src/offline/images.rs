@@ -78,6 +78,7 @@ const LOCAL_PATH: &str = "chatplatform.invalid/local-path-provisioner:v0.0.30";
 
 /// One image that answers to several names: every component of Kubernetes is the same program, kubeadm and the kubelet ask for
 /// two releases of pause, and kind names the provisioner after its own release (read from its source).
+#[must_use]
 pub fn aliases(kind: &KindNames) -> Vec<(&'static str, String)> {
     let mut aliases: Vec<(&'static str, String)> = ["kube-controller-manager", "kube-scheduler", "kube-proxy"]
         .iter()

@@ -57,7 +57,7 @@ pub fn prepare(cache: &Cache, progress: &Progress, quirks: Quirks) -> Result<Eng
 fn side_by_side(work: impl Fn() -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let workers = [scope.spawn(&work), scope.spawn(&work)];
-        workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?).collect()
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
     })
 }
 
@@ -81,7 +81,7 @@ fn check_machine(cache: &Cache) -> Result<()> {
     let warm = cache.root().join("tools").exists();
     let wanted = if warm { DISK_WARM } else { DISK_COLD };
     let disk = statvfs(cache.root())?;
-    let free = disk.blocks_available() * disk.fragment_size() >> 30;
+    let free = (disk.blocks_available() * disk.fragment_size()) >> 30;
     if free < wanted {
         bail!(
             "only {free} GiB are free where {} lies, and {wanted} are needed: free some, or put the cache elsewhere \
