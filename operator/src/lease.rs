@@ -41,11 +41,7 @@ impl Timing {
 impl Default for Timing {
     /// 15 s, 10 s and 2 s, as the controllers of Kubernetes have it.
     fn default() -> Self {
-        Self {
-            duration: Duration::from_secs(15),
-            renew_within: Duration::from_secs(10),
-            retry: Duration::from_secs(2),
-        }
+        Self { duration: Duration::from_secs(15), renew_within: Duration::from_secs(10), retry: Duration::from_secs(2) }
     }
 }
 
@@ -122,9 +118,7 @@ impl Election {
                 return Ok(());
             }
             Next::Create(lease) => self.api.create(&PostParams::default(), &lease).await,
-            Next::Replace(lease) => {
-                self.api.replace(self.candidate.lease_name(), &PostParams::default(), &lease).await
-            }
+            Next::Replace(lease) => self.api.replace(self.candidate.lease_name(), &PostParams::default(), &lease).await,
         };
         match written {
             Ok(lease) => {

@@ -1,1 +1,28 @@
+//! The `ChatPlatform` operator.
+//!
+//! One pipeline of six steps, `observe -> validate -> build -> apply -> provision -> report`, one module each;
+//! [`reconcile`] shows them in order and [`watch`] says what starts it.
 
+#[expect(
+    unreachable_pub,
+    reason = "the derive of schemas repeats the visibility of a type on a copy within a function"
+)]
+pub mod api;
+pub mod apply;
+pub mod build;
+pub mod lease;
+pub mod observe;
+pub mod proven;
+pub mod provision;
+pub mod reconcile;
+pub mod report;
+pub mod secrets;
+pub mod telemetry;
+pub mod validate;
+pub mod watch;
+
+/// The release of this operator, and so the newest release of the platform it can run.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The field manager of every write: what it owns in an object is what this operator has set.
+pub const FIELD_MANAGER: &str = "chatplatform-operator";

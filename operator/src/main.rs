@@ -1,1 +1,143 @@
-fn main() {}
+//! The operator's process: settings, logs, the election, the pipeline while it leads, and an orderly end.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `POD_NAMESPACE` | namespace of the operator and its Lease | that of the kubeconfig |
+//! | `POD_NAME` | name of this pod, seen in events and in the Lease | the host's name |
+//! | `WATCH_NAMESPACE` | the only namespace to look after | all |
+//! | `LISTEN` | address of `/livez`, `/readyz` and `/metrics` | `0.0.0.0:9090` |
+//! | `LOG` | tracing directives | `info,kube=warn` |
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::{Api, Client, Config};
+use operator::api::ChatPlatform;
+use operator::lease::{Election, Leadership, Timing};
+use operator::reconcile::Context;
+use operator::telemetry::{self, Metrics};
+use operator::watch;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+const LEASE: &str = "chatplatform-operator";
+
+// One thread: there is little to do at a time, and each thread would have memory of its own.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the operator stops");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    telemetry::init(&setting("LOG").unwrap_or_else(|| "info,kube=warn".into()))?;
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
+    let config = Config::infer().await.context("no access to a cluster: neither a service account nor a kubeconfig")?;
+    let namespace = setting("POD_NAMESPACE").unwrap_or_else(|| config.default_namespace.clone());
+    let client = Client::try_from(config).context("cannot make a client of the API server")?;
+
+    let metrics = Arc::new(Metrics::new(operator::VERSION));
+    let stop = on_signal()?;
+    let served = CancellationToken::new();
+    let listen = setting("LISTEN").unwrap_or_else(|| "0.0.0.0:9090".into());
+    let listener = TcpListener::bind(&listen).await.with_context(|| format!("cannot listen at {listen}"))?;
+    let (readiness, ready) = tokio::sync::watch::channel(Err("has not reached the API server yet".to_owned()));
+    let probes = tokio::spawn(telemetry::serve(listener, metrics.clone(), ready, served.clone()));
+
+    let watched = setting("WATCH_NAMESPACE");
+    definition_is_there(&client, watched.as_deref()).await?;
+    // Nothing but the server of probes reads it.
+    let _ = readiness.send_replace(Ok(()));
+    tracing::info!(version = operator::VERSION, namespace, watched, "the operator has started");
+
+    let (election, leadership) = Election::new(client.clone(), &namespace, LEASE, &identity(), Timing::default());
+    let released = CancellationToken::new();
+    let election = tokio::spawn(election.run(released.clone()));
+    let outcome = lead(client, watched.as_deref(), leadership, metrics, stop).await;
+    released.cancel();
+    // Whoever waits for the lease need not wait for its end.
+    election.await.context("the election failed")?;
+    served.cancel();
+    probes.await.context("the server of probes failed")??;
+    outcome
+}
+
+/// Waits for the lease and works while it is held.
+async fn lead(
+    client: Client,
+    watched: Option<&str>,
+    mut leadership: Leadership,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = leadership.acquired() => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+    metrics.leading(true);
+    let context = Arc::new(Context::new(client.clone(), instance(), leadership.clone(), metrics.clone()));
+    let outcome = tokio::select! {
+        () = watch::run(client, watched, context, stop) => Ok(()),
+        // What was decided while leading must not be written afterwards: the process ends at once and starts anew as a follower.
+        () = leadership.lost() => Err(anyhow::anyhow!("the lease was lost")),
+    };
+    metrics.leading(false);
+    outcome
+}
+
+/// Without its definition the resource cannot be watched, and the watch would only say "not found", again and again.
+async fn definition_is_there(client: &Client, namespace: Option<&str>) -> anyhow::Result<()> {
+    let platforms: Api<ChatPlatform> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let first = kube::api::ListParams::default().limit(1);
+    match platforms.list_metadata(&first).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            Err(anyhow::anyhow!("the cluster does not know ChatPlatform: apply crds/chatplatform.yaml"))
+        }
+        Err(error) => Err(error).context("cannot list ChatPlatforms"),
+    }
+}
+
+/// Cancelled by SIGTERM, as the kubelet sends it, and by SIGINT, as a terminal does.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// This pod, for events.
+fn instance() -> String {
+    setting("POD_NAME").or_else(|| setting("HOSTNAME")).unwrap_or_else(|| LEASE.into())
+}
+
+/// This process and no other, for the lease: a container restarts within its pod.
+fn identity() -> String {
+    format!("{}_{}", instance(), ulid::Ulid::generate())
+}
+
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -126,7 +126,7 @@ impl Metrics {
         self.next_renewal.set(at.as_duration().as_secs_f64());
     }
 
-    /// Everything in the OpenMetrics text format.
+    /// Everything in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -30,13 +30,7 @@ pub(super) enum Next {
 
 impl Candidate {
     pub(super) fn new(lease: &str, identity: &str, duration: Duration) -> Self {
-        Self {
-            lease: lease.to_owned(),
-            identity: identity.to_owned(),
-            duration,
-            seen: None,
-            unchanged_since: None,
-        }
+        Self { lease: lease.to_owned(), identity: identity.to_owned(), duration, seen: None, unchanged_since: None }
     }
 
     pub(super) fn lease_name(&self) -> &str {

@@ -81,14 +81,15 @@ fn simulate(candidates: usize, mut fates: impl FnMut(usize) -> Option<Fate>) -> 
             schedule(events, now + RETRY, who, Event::Begin);
         };
         match event {
-            Event::Begin if fate.lost => give_up(&mut events, &mut all),
+            Event::Begin | Event::ReadAnswered(_) | Event::WriteAnswered(..) if fate.lost => {
+                give_up(&mut events, &mut all);
+            }
             Event::Begin if all[who].holds() => match all[who].next(now, Timestamp::UNIX_EPOCH) {
                 write @ Next::Replace(_) => schedule(&mut events, later, who, Event::WriteArrives(write, now)),
                 other => panic!("a holder renews, and does not {other:?}"),
             },
             Event::Begin => schedule(&mut events, later, who, Event::ReadArrives),
             Event::ReadArrives => schedule(&mut events, later, who, Event::ReadAnswered(server.lease.clone())),
-            Event::ReadAnswered(_) if fate.lost => give_up(&mut events, &mut all),
             Event::ReadAnswered(lease) => {
                 all[who].saw(lease, now);
                 match all[who].next(now, Timestamp::UNIX_EPOCH) {
@@ -100,7 +101,6 @@ fn simulate(candidates: usize, mut fates: impl FnMut(usize) -> Option<Fate>) -> 
                 let answer = server.write(write);
                 schedule(&mut events, later, who, Event::WriteAnswered(answer, sent));
             }
-            Event::WriteAnswered(_, _) if fate.lost => give_up(&mut events, &mut all),
             Event::WriteAnswered(None, _) => give_up(&mut events, &mut all),
             Event::WriteAnswered(Some(lease), sent) => {
                 all[who].saw(Some(lease), now);

@@ -36,7 +36,7 @@ pub enum Server {
     MongoDb,
     /// Redis.
     Redis,
-    /// RabbitMQ.
+    /// `RabbitMQ`.
     RabbitMq,
     /// The S3 store.
     ObjectStorage,
@@ -82,7 +82,9 @@ pub enum Error {
         cause: String,
     },
     /// It answers, and fails at what was asked.
-    #[error("{server} at {address} failed to {action}: {cause}. It is tried again; look at the server's logs if it lasts")]
+    #[error(
+        "{server} at {address} failed to {action}: {cause}. It is tried again; look at the server's logs if it lasts"
+    )]
     Failed {
         /// Which server.
         server: Server,

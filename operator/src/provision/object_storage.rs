@@ -5,6 +5,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
@@ -106,7 +107,8 @@ async fn run(target: &Target) -> Result<State, Error> {
             match client.create_bucket().bucket(bucket).send().await {
                 Ok(_) => changes.push(format!("created bucket {bucket}")),
                 // Somebody was quicker; it is there, and that is what was wanted.
-                Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you()) => {}
+                Err(error)
+                    if error.as_service_error().is_some_and(CreateBucketError::is_bucket_already_owned_by_you) => {}
                 Err(error) => return Err(target.failed(&format!("create bucket {bucket}"), &error)),
             }
         }

@@ -84,9 +84,10 @@ async fn run(target: &Target) -> Result<State, Error> {
     Ok(State {
         ready: role == "master" && !loading,
         version: info(&server, "redis_version").map(str::to_owned),
-        message: match loading {
-            true => "Loading its data from the disk".to_owned(),
-            false => format!("role {role}, {} replicas", info(&replication, "connected_slaves").unwrap_or("0")),
+        message: if loading {
+            "Loading its data from the disk".to_owned()
+        } else {
+            format!("role {role}, {} replicas", info(&replication, "connected_slaves").unwrap_or("0"))
         },
         changes,
     })
@@ -102,9 +103,8 @@ impl<'a> Session<'a> {
         let login = RedisConnectionInfo::default()
             .set_username(&target.operator.user)
             .set_password(target.operator.password.expose_secret());
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
         let open = async {
             let address = ConnectionAddr::Tcp(target.host.clone(), target.port);
             let info = address.into_connection_info()?.set_redis_settings(login);

@@ -89,13 +89,7 @@ impl Certificate {
     }
 
     /// A new certificate of 90 days for a server of these names and addresses, signed by this authority.
-    pub(super) fn issue(
-        &self,
-        secret: &str,
-        name: &str,
-        subjects: Vec<String>,
-        now: Timestamp,
-    ) -> Result<Self, Error> {
+    pub(super) fn issue(&self, secret: &str, name: &str, subjects: Vec<String>, now: Timestamp) -> Result<Self, Error> {
         let make = || {
             let issuer = Issuer::from_ca_cert_pem(&self.pem, KeyPair::from_pem(self.key())?)?;
             let key = KeyPair::generate()?;
@@ -156,11 +150,13 @@ fn end(certificate: &X509Certificate<'_>) -> Timestamp {
 /// Sets when the life starts and ends, to the second as X.509 has it.
 fn set_life(params: &mut CertificateParams, now: Timestamp, life: SignedDuration) -> (Timestamp, Timestamp) {
     let seconds = |at: Timestamp| u64::try_from(at.as_second()).unwrap_or(0);
-    let (start, end) = (seconds(now.saturating_sub(SKEW).unwrap_or(now)), seconds(now.saturating_add(life).unwrap_or(now)));
+    let (start, end) =
+        (seconds(now.saturating_sub(SKEW).unwrap_or(now)), seconds(now.saturating_add(life).unwrap_or(now)));
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + Duration::from_secs(start);
     params.not_after = epoch + Duration::from_secs(end);
-    let timestamp = |second: u64| i64::try_from(second).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(now);
+    let timestamp =
+        |second: u64| i64::try_from(second).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or(now);
     (timestamp(start), timestamp(end))
 }
 

@@ -28,7 +28,7 @@ impl Existing {
         Self { secrets, data_stored: false }
     }
 
-    /// Says whether the platform has stored messages already (its MongoDB has run before). Then a missing message key is an
+    /// Says whether the platform has stored messages already (its `MongoDB` has run before). Then a missing message key is an
     /// error and not a reason to make another, for the messages would stay unreadable without anybody noticing.
     #[must_use]
     pub fn with_data_stored(mut self, data_stored: bool) -> Self {

@@ -7,14 +7,14 @@ pub struct Names {
     pub namespace: String,
     /// `spec.host`.
     pub host: String,
-    /// Number of members of the MongoDB replica set.
+    /// Number of members of the `MongoDB` replica set.
     pub mongodb_members: u32,
 }
 
 impl Names {
     /// Name of the replica set.
     pub const REPLICA_SET: &'static str = "rs0";
-    /// Name of RabbitMQ's virtual host.
+    /// Name of `RabbitMQ`'s virtual host.
     pub const VIRTUAL_HOST: &'static str = "chatplatform";
 
     /// Name of an object of a component, `<platform>-<component>`.
@@ -29,7 +29,7 @@ impl Names {
         format!("{}-{component}.{}.svc", self.platform, self.namespace)
     }
 
-    /// Host names of the pods of a component's StatefulSet, by ordinal.
+    /// Host names of the pods of a component's `StatefulSet`, by ordinal.
     pub fn pods(&self, component: &str, count: u32) -> impl Iterator<Item = String> {
         let object = self.object(component);
         let service = self.service(component);
@@ -67,10 +67,6 @@ impl Names {
     }
 
     pub(super) fn rabbitmq_uri(&self, user: &str, password: &str) -> String {
-        format!(
-            "amqp://{user}:{password}@{}:5672/{}",
-            self.service("rabbitmq"),
-            Self::VIRTUAL_HOST
-        )
+        format!("amqp://{user}:{password}@{}:5672/{}", self.service("rabbitmq"), Self::VIRTUAL_HOST)
     }
 }

@@ -1,4 +1,4 @@
-//! The definitions that RabbitMQ imports at each start (`load_definitions`): the operator's own user, with which `provision` does
+//! The definitions that `RabbitMQ` imports at each start (`load_definitions`): the operator's own user, with which `provision` does
 //! the rest. A default user would be made at the very first start only and so could never change its password.
 
 use base64::Engine;
@@ -30,7 +30,7 @@ pub(super) fn file(operator: &Login) -> String {
     .to_string()
 }
 
-/// A password as RabbitMQ keeps it (manual, "Credentials and Passwords"): base64 of a salt of four bytes followed by
+/// A password as `RabbitMQ` keeps it (manual, "Credentials and Passwords"): base64 of a salt of four bytes followed by
 /// SHA-256(salt, password). The salt comes from the password itself, so equal passwords read equal at the next comparison; it need
 /// not be random here, where every password is 256 random bits.
 #[must_use]

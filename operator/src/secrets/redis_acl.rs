@@ -44,7 +44,9 @@ impl Rules {
 /// The file `users.acl`. The user `default`, to whom a client without a login belongs, is off; the user `probe` may PING and
 /// nothing else, with any password.
 pub(super) fn file<'a>(logins: impl IntoIterator<Item = &'a Login>) -> String {
-    let mut file = String::from("user default off resetpass resetchannels -@all\nuser probe on nopass resetchannels -@all +ping\n");
+    let mut file = String::from(
+        "user default off resetpass resetchannels -@all\nuser probe on nopass resetchannels -@all +ping\n",
+    );
     for login in logins {
         let hash = password_hash(login.exposed());
         let rules = Rules::of(&login.user).words().collect::<Vec<_>>().join(" ");

@@ -63,8 +63,12 @@ impl SigningKeys {
     pub(super) fn parse(secret: &str, key: &str, text: &str) -> Result<Self, Error> {
         let ring: Ring = serde_json::from_str(text)
             .map_err(|error| broken(secret, key, format!("is not a key ring in JSON ({})", position(&error))))?;
-        let public =
-            ring.keys.iter().map(PublicKey::checked).collect::<Result<Vec<_>, _>>().map_err(|fault| broken(secret, key, fault))?;
+        let public = ring
+            .keys
+            .iter()
+            .map(PublicKey::checked)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|fault| broken(secret, key, fault))?;
         if public.iter().enumerate().any(|(index, key)| public[..index].iter().any(|other| other.kid == key.kid)) {
             return Err(broken(secret, key, "has two keys of one kid"));
         }
@@ -94,14 +98,7 @@ impl SigningKeys {
 impl PublicKey {
     fn of(key: &SigningKey, kid: Option<String>) -> Self {
         let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
-        Self {
-            kty: "OKP",
-            crv: "Ed25519",
-            purpose: "sig",
-            alg: "EdDSA",
-            kid: kid.unwrap_or_else(|| thumbprint(&x)),
-            x,
-        }
+        Self { kty: "OKP", crv: "Ed25519", purpose: "sig", alg: "EdDSA", kid: kid.unwrap_or_else(|| thumbprint(&x)), x }
     }
 
     fn checked(key: &Key) -> Result<Self, String> {
@@ -142,7 +139,9 @@ mod tests {
     const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
     fn ring(x: &str, d: &str, kid: &str, current: &str) -> String {
-        format!(r#"{{"current":"{current}","keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}","d":"{d}"}}]}}"#)
+        format!(
+            r#"{{"current":"{current}","keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{kid}","x":"{x}","d":"{d}"}}]}}"#
+        )
     }
 
     #[test]
@@ -170,7 +169,13 @@ mod tests {
     fn a_ring_that_cannot_sign_is_refused_without_showing_it() {
         let other = SigningKeys::generate(&mut rand::rng());
         let wrong_half = ring(&other.public[0].x, D, "a", "a");
-        for text in [&ring(X, "AAAA", "a", "a"), &wrong_half, &ring(X, D, "a", "b"), "{", &format!(r#"{{"current":"a","keys":"{D}"}}"#)] {
+        for text in [
+            &ring(X, "AAAA", "a", "a"),
+            &wrong_half,
+            &ring(X, D, "a", "b"),
+            "{",
+            &format!(r#"{{"current":"a","keys":"{D}"}}"#),
+        ] {
             let message = SigningKeys::parse("acme-signing-keys", "keys.json", text).unwrap_err().to_string();
             assert!(message.contains("acme-signing-keys") && message.contains("keys.json"), "{message}");
             assert!(!message.contains(D), "{message}");

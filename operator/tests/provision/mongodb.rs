@@ -42,7 +42,12 @@ async fn write(database: &Database) -> mongodb::error::Result<()> {
 }
 
 async fn enters(server: &MongoDb, login: &Login) -> bool {
-    match client(server, &login.user, &login.password, "admin").await.database("admin").run_command(doc! {"ping": 1}).await {
+    match client(server, &login.user, &login.password, "admin")
+        .await
+        .database("admin")
+        .run_command(doc! {"ping": 1})
+        .await
+    {
         Ok(_) => true,
         Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => false,
         Err(error) => panic!("{error}"),

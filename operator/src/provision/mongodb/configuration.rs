@@ -1,4 +1,4 @@
-//! The replica set's configuration document (MongoDB manual, "Replica Set Configuration").
+//! The replica set's configuration document (`MongoDB` manual, "Replica Set Configuration").
 
 use std::collections::BTreeSet;
 
@@ -58,9 +58,9 @@ fn settings() -> Document {
 /// The configuration to replace this one by, or nothing when its settings are as they shall be.
 fn corrected(config: &Document) -> Option<Document> {
     let found = config.get_document("settings").ok();
-    let differs = settings().iter().any(|(key, wanted)| {
-        found.and_then(|settings| settings.get(key)).and_then(number) != number(wanted)
-    });
+    let differs = settings()
+        .iter()
+        .any(|(key, wanted)| found.and_then(|settings| settings.get(key)).and_then(number) != number(wanted));
     if !differs {
         return None;
     }

@@ -33,8 +33,7 @@ impl Member {
 
     /// Whether a service could log in with this password.
     pub(super) async fn accepts(&self, login: &Login) -> Result<bool, Error> {
-        let member =
-            Self::connect(&self.address, &login.user, "admin", login.password.expose_secret().to_owned())?;
+        let member = Self::connect(&self.address, &login.user, "admin", login.password.expose_secret().to_owned())?;
         match member.admin("answer a ping", doc! {"ping": 1}).await {
             Ok(_) => Ok(true),
             Err(Error::AccessDenied { .. }) => Ok(false),
@@ -80,7 +79,7 @@ impl Member {
         options.retry_reads = Some(false);
         options.retry_writes = Some(false);
         // One run is over before a second heartbeat is due.
-        options.heartbeat_freq = Some(Duration::from_secs(60));
+        options.heartbeat_freq = Some(Duration::from_mins(1));
         options.credential = Some(
             Credential::builder()
                 .username(user.to_owned())

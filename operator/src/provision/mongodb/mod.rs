@@ -150,7 +150,9 @@ impl Report {
 
     fn state(self, target: &Target) -> State {
         let serving = |name: &str| {
-            self.members.iter().any(|(member, state)| member == name && matches!(state.as_str(), "PRIMARY" | "SECONDARY"))
+            self.members
+                .iter()
+                .any(|(member, state)| member == name && matches!(state.as_str(), "PRIMARY" | "SECONDARY"))
         };
         let ready = target.members.iter().filter(|name| serving(name)).count();
         let primary = self.members.iter().find(|(_, state)| state == "PRIMARY");

@@ -13,7 +13,10 @@ pub(super) async fn reconcile(member: &Member, users: &[Login], changes: &mut Ve
     let answer = member.admin("tell its users", doc! {"usersInfo": asked}).await?;
     let found = answer.get_array("users").map(Vec::as_slice).unwrap_or_default();
     for login in users {
-        let user = found.iter().filter_map(Bson::as_document).find(|user| user.get_str("user").is_ok_and(|name| name == login.user));
+        let user = found
+            .iter()
+            .filter_map(Bson::as_document)
+            .find(|user| user.get_str("user").is_ok_and(|name| name == login.user));
         let Some(user) = user else {
             write(member, "createUser", login, true).await?;
             changes.push(format!("created user {}", login.user));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::provision::{Error, PATIENCE, Server, with_causes};
 use crate::secrets::Login;
 
-/// The management API (RabbitMQ manual, "HTTP API"), as one user.
+/// The management API (`RabbitMQ` manual, "HTTP API"), as one user.
 pub(super) struct Api {
     address: String,
     user: String,
@@ -31,17 +31,22 @@ impl Api {
         self.read(action, self.checked(action, response).await?).await
     }
 
-    /// `None` where nothing is at the path.
-    pub(super) async fn find<T: DeserializeOwned>(&self, action: &str, path: &str) -> Result<Option<T>, Error> {
+    /// Whether anything is at the path.
+    pub(super) async fn exists(&self, action: &str, path: &str) -> Result<bool, Error> {
         let response = self.answer(action, self.request(Method::GET, path)).await?;
         if response.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
+            return Ok(false);
         }
-        self.read(action, self.checked(action, response).await?).await.map(Some)
+        self.checked(action, response).await.map(|_| true)
     }
 
-    pub(super) async fn exists(&self, action: &str, path: &str) -> Result<bool, Error> {
-        self.find::<serde::de::IgnoredAny>(action, path).await.map(|found| found.is_some())
+    /// The answer of a health check, which is 503 where the check fails.
+    pub(super) async fn check<T: DeserializeOwned>(&self, action: &str, path: &str) -> Result<T, Error> {
+        let response = self.answer(action, self.request(Method::GET, path)).await?;
+        match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => self.read(action, response).await,
+            _ => self.read(action, self.checked(action, response).await?).await,
+        }
     }
 
     pub(super) async fn put(&self, action: &str, path: &str, body: &Value) -> Result<(), Error> {

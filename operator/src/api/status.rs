@@ -1,0 +1,87 @@
+//! What the operator reports.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What runs, and how well.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatPlatformStatus {
+    /// The state in a word, for people: Progressing, Ready, Degraded, Failed, Paused, Invalid. Machines read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+
+    /// Components that are ready, of all, such as 11/11.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+
+    /// The release that runs in every service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// Where people reach the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+
+    /// The generation of the document that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The state for machines: Ready, Reconciling and Stalled as kstatus defines them, SpecValid, Paused, and one for each part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+
+    /// One row for each component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub components: Vec<ComponentStatus>,
+}
+
+/// One aspect of the state (API conventions, "typical status properties").
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// The aspect.
+    #[serde(rename = "type")]
+    pub type_: String,
+
+    /// True, False or Unknown.
+    pub status: String,
+
+    /// Why, in a word that machines can match.
+    pub reason: String,
+
+    /// Why, and what to do next, for people.
+    pub message: String,
+
+    /// When the status last changed, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
+    pub last_transition_time: String,
+
+    /// The generation of the document that this condition speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// State of a component.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// Name of the component, as in the labels of its objects.
+    pub name: String,
+
+    /// Pods that are ready.
+    pub ready: i32,
+
+    /// Pods that should be.
+    pub desired: i32,
+
+    /// Version of the image that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// What it waits for, or what is wrong and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

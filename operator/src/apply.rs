@@ -1,0 +1,224 @@
+//! The apply step: server-side apply with one field manager, forced, in a fixed order; then what is no longer wanted goes.
+//!
+//! An object that already is as it shall be is not written: its annotation says that these very fields were applied last, and a
+//! comparison with what is there that nobody has changed them since. So a platform at rest costs no request but the reads.
+
+mod drift;
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::FIELD_MANAGER;
+use crate::build::{Applied, Component, Prepared, Resources, labels, workload};
+use crate::observe::Observed;
+use crate::validate::Platform;
+
+/// Annotation of every object: a digest of what was applied last.
+pub const APPLIED_DIGEST: &str = "chatplatform.dev/applied-digest";
+
+/// Writes that may be under way at once.
+const AT_ONCE: usize = 8;
+
+/// Why an object could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server did not take it.
+    #[error("cannot {action} {kind} {name}: {source}")]
+    Refused {
+        /// apply, delete or look up.
+        action: &'static str,
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
+    /// An object of that name is there, made by somebody else.
+    #[error(
+        "{kind} {name} is there already and does not belong to this platform: delete it if nobody needs it, or give the platform another name"
+    )]
+    Foreign {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// It has no JSON form, which cannot be for the types that are applied here.
+    #[error("cannot write {kind} {name} as JSON: {source}")]
+    Json {
+        /// Its kind.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the serializer said.
+        source: serde_json::Error,
+    },
+}
+
+impl Error {
+    /// The word for the condition's reason, the event's reason and the metric's label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "ApplyFailed",
+            Self::Foreign { .. } => "ForeignObject",
+            Self::Json { .. } => "InternalError",
+        }
+    }
+
+    /// Whether trying again is of no use until somebody acts.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 403 | 422))
+            }
+            Self::Foreign { .. } | Self::Json { .. } => true,
+        }
+    }
+}
+
+/// Makes the cluster hold `resources`, and nothing else of this platform.
+///
+/// Order: what pods mount and what names them comes before the pods, so that none starts in vain; the servers that hold data come
+/// before the services that wait for them.
+pub async fn apply(
+    client: &Client,
+    platform: &Platform,
+    resources: Resources<Prepared>,
+    observed: &Observed,
+) -> Result<Resources<Applied>, Error> {
+    let applier = Applier { client, platform };
+    // Without `..`: a kind that nobody applies does not compile.
+    let Resources { secrets, config_maps, services, stateful_sets, deployments, state: PhantomData } = resources;
+    let applied = Resources {
+        secrets: applier.set(secrets, &observed.secrets).await?,
+        config_maps: applier.set(config_maps, &observed.config_maps).await?,
+        services: applier.set(services, &observed.services).await?,
+        stateful_sets: applier.set(stateful_sets, &observed.stateful_sets).await?,
+        deployments: applier.set(deployments, &observed.deployments).await?,
+        state: PhantomData,
+    };
+    applier.prune(&applied.deployments, &observed.deployments).await?;
+    applier.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
+    applier.prune(&applied.services, &observed.services).await?;
+    applier.prune(&applied.config_maps, &observed.config_maps).await?;
+    applier.prune(&applied.secrets, &observed.secrets).await?;
+    Ok(applied)
+}
+
+/// An object kind that the operator writes.
+trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+struct Applier<'a> {
+    client: &'a Client,
+    platform: &'a Platform,
+}
+
+impl Applier<'_> {
+    fn api<K: Kind>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.platform.names.namespace)
+    }
+
+    async fn set<K: Kind>(&self, wanted: Vec<K>, observed: &[K]) -> Result<Vec<K>, Error> {
+        stream::iter(wanted.into_iter().map(|object| self.one(object, observed))).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn one<K: Kind>(&self, object: K, observed: &[K]) -> Result<K, Error> {
+        let name = object.name_any();
+        let wanted = with_digest(&object)?;
+        match observed.iter().find(|live| live.name_any() == name) {
+            Some(live) if drift::agrees(&wanted, &json(live)?) => return Ok(live.clone()),
+            Some(_) => {}
+            None => self.refuse_foreign::<K>(&name).await?,
+        }
+        tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "applying");
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        self.api::<K>().patch(&name, &params, &Patch::Apply(&wanted)).await.map_err(refused::<K>("apply", &name))
+    }
+
+    /// Forced apply would take over whatever has that name.
+    async fn refuse_foreign<K: Kind>(&self, name: &str) -> Result<(), Error> {
+        let there = self.api::<K>().get_metadata_opt(name).await.map_err(refused::<K>("look up", name))?;
+        match there {
+            Some(there) if !self.is_ours(&there.metadata) => {
+                Err(Error::Foreign { kind: K::kind(&()).into_owned(), name: name.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_ours(&self, metadata: &ObjectMeta) -> bool {
+        let has = |label: &str, value: &str| {
+            metadata.labels.as_ref().and_then(|labels| labels.get(label)).is_some_and(|is| is == value)
+        };
+        let labelled = has(labels::MANAGED_BY, FIELD_MANAGER) && has(labels::INSTANCE, &self.platform.names.platform);
+        let owned = metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.platform.owner.uid);
+        labelled || owned
+    }
+
+    /// Deletes what is ours and not among what is wanted.
+    async fn prune<K: Kind>(&self, wanted: &[K], observed: &[K]) -> Result<(), Error> {
+        for live in observed {
+            let name = live.name_any();
+            let edge = live.labels().get(labels::NAME).is_some_and(|label| label == Component::Edge.name());
+            // The edge is left out of what is wanted while it is not known what stands behind it.
+            let unknown = edge && self.platform.upstreams.is_none();
+            if unknown
+                || live.meta().deletion_timestamp.is_some()
+                || wanted.iter().any(|object| object.name_any() == name)
+            {
+                continue;
+            }
+            tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "pruning");
+            let params = DeleteParams {
+                propagation_policy: Some(PropagationPolicy::Background),
+                preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
+                ..DeleteParams::default()
+            };
+            match self.api::<K>().delete(&name, &params).await {
+                Ok(_) => {}
+                // Gone already, or another object by now, which the next round looks at.
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(error) => return Err(refused::<K>("delete", &name)(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused<K: Kind>(action: &'static str, name: &str) -> impl Fn(kube::Error) -> Error + use<K> {
+    let (kind, name) = (K::kind(&()).into_owned(), name.to_owned());
+    move |source| Error::Refused { action, kind: kind.clone(), name: name.clone(), source: Box::new(source) }
+}
+
+fn json<K: Kind>(object: &K) -> Result<Value, Error> {
+    serde_json::to_value(object).map_err(|source| Error::Json {
+        kind: K::kind(&()).into_owned(),
+        name: object.name_any(),
+        source,
+    })
+}
+
+fn with_digest<K: Kind>(object: &K) -> Result<Value, Error> {
+    let digest = workload::digest([json(object)?.to_string().as_str()]);
+    let mut object = object.clone();
+    object.annotations_mut().insert(APPLIED_DIGEST.to_owned(), digest);
+    json(&object)
+}

@@ -1,0 +1,22 @@
+//! The auth service: alone in having the keys that sign tokens.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+
+use super::component::Component;
+use super::service::Shape;
+use super::volume;
+use crate::validate::Platform;
+
+/// The objects of the auth service.
+#[must_use]
+pub fn build(platform: &Platform) -> (Service, Deployment) {
+    let keys = volume::secret("signing-keys", &platform.names.object("signing-keys"));
+    Shape::new(platform, Component::Auth, &platform.auth)
+        .mongodb()
+        .redis()
+        .rabbitmq()
+        .setting("tokens", "signing_keys_file", "/etc/chatplatform/signing-keys/keys.json")
+        .mounted(keys, "/etc/chatplatform/signing-keys")
+        .finish()
+}

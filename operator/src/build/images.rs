@@ -1,0 +1,38 @@
+//! Which images run.
+
+use super::component::Component;
+use crate::validate::Platform;
+
+const MONGODB: &str = "library/mongo:6.0.5";
+const REDIS: &str = "library/redis:7.0";
+const RABBITMQ: &str = "library/rabbitmq:3.10-management";
+const NGINX: &str = "library/nginx:1.22";
+const VERSITYGW: &str = "versity/versitygw:v1.8.0";
+
+/// The image of a component.
+#[must_use]
+pub fn image(platform: &Platform, component: Component) -> String {
+    let registry = platform.images.registry.as_deref().unwrap_or("docker.io");
+    match component {
+        Component::MongoDb => format!("{registry}/{MONGODB}"),
+        Component::Redis => format!("{registry}/{REDIS}"),
+        Component::RabbitMq => format!("{registry}/{RABBITMQ}"),
+        Component::ObjectStorage => format!("{registry}/{VERSITYGW}"),
+        Component::Edge => format!("{registry}/{NGINX}"),
+        Component::Gateway
+        | Component::Auth
+        | Component::Chat
+        | Component::Media
+        | Component::Notification
+        | Component::Web => {
+            format!("{registry}/chatplatform/{}:{}", component.name(), platform.version)
+        }
+    }
+}
+
+/// The version of a component's image, that is its tag.
+#[must_use]
+pub fn version(image: &str) -> Option<&str> {
+    let name = image.rsplit('/').next()?;
+    name.split_once(':').map(|(_, tag)| tag)
+}

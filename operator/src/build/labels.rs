@@ -1,0 +1,71 @@
+//! How objects are named, labelled and owned.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::ObjectMeta;
+
+use super::component::Component;
+use crate::validate::Platform;
+
+/// The component, `app.kubernetes.io/name`.
+pub const NAME: &str = "app.kubernetes.io/name";
+/// The platform, `app.kubernetes.io/instance`.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The product, `app.kubernetes.io/part-of`.
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Who writes it, `app.kubernetes.io/managed-by`.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`PART_OF`].
+pub const PRODUCT: &str = "chatplatform";
+
+/// The label selector of everything the operator has made for any platform.
+#[must_use]
+pub fn ours() -> String {
+    format!("{MANAGED_BY}={}", crate::FIELD_MANAGER)
+}
+
+/// The label selector of everything the operator has made for one platform.
+#[must_use]
+pub fn ours_of(platform: &str) -> String {
+    format!("{},{INSTANCE}={platform}", ours())
+}
+
+/// Labels of an object of a component.
+#[must_use]
+pub fn labels(platform: &Platform, component: Component) -> BTreeMap<String, String> {
+    let mut labels = selector_labels(platform, component);
+    labels.insert(PART_OF.into(), PRODUCT.into());
+    labels.insert(MANAGED_BY.into(), crate::FIELD_MANAGER.into());
+    labels
+}
+
+/// The selector of a component's pods.
+#[must_use]
+pub fn selector(platform: &Platform, component: Component) -> LabelSelector {
+    LabelSelector { match_labels: Some(selector_labels(platform, component)), ..LabelSelector::default() }
+}
+
+/// The labels that select a component's pods; they never change, for a selector cannot.
+#[must_use]
+pub fn selector_labels(platform: &Platform, component: Component) -> BTreeMap<String, String> {
+    BTreeMap::from([(NAME.into(), component.name().into()), (INSTANCE.into(), platform.names.platform.clone())])
+}
+
+/// Metadata of the object `<platform>-<component>`.
+#[must_use]
+pub fn metadata(platform: &Platform, component: Component) -> ObjectMeta {
+    metadata_named(platform, component, component.name())
+}
+
+/// Metadata of the object `<platform>-<name>` that belongs to a component.
+#[must_use]
+pub fn metadata_named(platform: &Platform, component: Component, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(platform.names.object(name)),
+        namespace: Some(platform.names.namespace.clone()),
+        labels: Some(labels(platform, component)),
+        owner_references: Some(vec![platform.owner.clone()]),
+        ..ObjectMeta::default()
+    }
+}

@@ -1,0 +1,380 @@
+//! What holds for every platform, tried with many.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::ObjectMeta;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::ChatPlatform;
+use crate::observe::Observed;
+use crate::validate::{Platform, validate};
+
+fn amounts() -> impl Strategy<Value = Value> {
+    let cpu = prop::option::of(prop::sample::select(vec![json!("100m"), json!("0.5"), json!(1)]));
+    let memory = prop::option::of(prop::sample::select(vec!["300Mi", "1Gi", "2G"]));
+    (cpu, memory).prop_map(|(cpu, memory)| {
+        let mut requests = json!({});
+        if let Some(cpu) = cpu {
+            requests["cpu"] = cpu;
+        }
+        if let Some(memory) = memory {
+            requests["memory"] = json!(memory);
+        }
+        json!({ "requests": requests })
+    })
+}
+
+fn workload() -> impl Strategy<Value = Value> {
+    (1..=20_i32, amounts()).prop_map(|(replicas, resources)| json!({"replicas": replicas, "resources": resources}))
+}
+
+fn storage() -> impl Strategy<Value = Value> {
+    let size = prop::sample::select(vec!["1Gi", "20Gi", "500G"]);
+    let class = prop::option::of(prop::sample::select(vec!["standard", "fast"]));
+    (size, class).prop_map(|(size, class)| {
+        let mut storage = json!({ "size": size });
+        if let Some(class) = class {
+            storage["className"] = json!(class);
+        }
+        storage
+    })
+}
+
+fn server() -> impl Strategy<Value = Value> {
+    (storage(), amounts()).prop_map(|(storage, resources)| json!({"storage": storage, "resources": resources}))
+}
+
+fn images() -> impl Strategy<Value = Value> {
+    let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
+    let policy = prop::sample::select(vec!["Always", "IfNotPresent", "Never"]);
+    (registry, policy, prop::collection::vec("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
+        let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
+        let mut images = json!({"pullPolicy": policy, "pullSecrets": secrets});
+        if let Some(registry) = registry {
+            images["registry"] = json!(registry);
+        }
+        images
+    })
+}
+
+fn exposure() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"type": "ClusterIP"}),
+        json!({"type": "NodePort", "nodePort": 30443}),
+        json!({"type": "LoadBalancer", "annotations": {"cloud.example/internal": "true"}}),
+    ])
+}
+
+fn spec() -> impl Strategy<Value = Value> {
+    let services = prop::collection::btree_map(
+        prop::sample::select(vec!["edge", "gateway", "auth", "media", "notification", "web"]),
+        workload(),
+        0..6,
+    );
+    let servers = prop::collection::btree_map(prop::sample::select(vec!["redis", "rabbitmq"]), server(), 0..2);
+    let mongodb = prop::option::of((prop::sample::select(vec![1, 3, 5, 7]), server()));
+    let managed = prop::option::of(server());
+    let tls = prop::sample::select(vec![
+        None,
+        Some(json!({"selfSigned": {}})),
+        Some(json!({"secretName": "own-certificate"})),
+    ]);
+    let email = prop::sample::select(vec![
+        None,
+        Some(json!({"host": "smtp", "from": "chat@acme.example", "tls": "None"})),
+        Some(
+            json!({"host": "smtp", "port": 2525, "from": "chat@acme.example", "credentialsSecretRef": {"name": "smtp-login"}}),
+        ),
+    ]);
+    let policy = prop::sample::select(vec!["Retain", "Delete"]);
+    (services, servers, mongodb, managed, (tls, email, policy), exposure(), images()).prop_map(
+        |(services, servers, mongodb, managed, (tls, email, policy), exposure, images)| {
+            let mut spec =
+                json!({"host": "chat.acme.example", "deletionPolicy": policy, "exposure": exposure, "images": images});
+            for (name, value) in services.into_iter().chain(servers) {
+                spec[name] = value;
+            }
+            if let Some((members, mut server)) = mongodb {
+                server["members"] = json!(members);
+                spec["mongodb"] = server;
+            }
+            if let Some(managed) = managed {
+                spec["objectStorage"] = json!({ "managed": managed });
+            }
+            for (name, value) in [("tls", tls), ("email", email)] {
+                if let Some(value) = value {
+                    spec[name] = value;
+                }
+            }
+            spec
+        },
+    )
+}
+
+fn platform(name: &str, spec: &Value) -> Platform {
+    let document: ChatPlatform = serde_json::from_value(json!({
+        "apiVersion": "chatplatform.dev/v1alpha1",
+        "kind": "ChatPlatform",
+        "metadata": {"name": name, "namespace": "team", "uid": "u-1"},
+        "spec": spec,
+    }))
+    .unwrap();
+    let users_own = |keys: [&str; 2]| {
+        let value = k8s_openapi::ByteString(b"x".to_vec());
+        Some(Secret {
+            data: Some(keys.iter().map(|key| ((*key).into(), value.clone())).collect()),
+            ..Secret::default()
+        })
+    };
+    let service = |component: &str, address: &str| Service {
+        metadata: ObjectMeta { name: Some(format!("{name}-{component}")), ..ObjectMeta::default() },
+        spec: Some(ServiceSpec { cluster_ip: Some(address.into()), ..ServiceSpec::default() }),
+        status: None,
+    };
+    let observed = Observed {
+        services: vec![service("gateway", "10.0.0.1"), service("web", "10.0.0.2")],
+        tls: users_own(["tls.crt", "tls.key"]),
+        email: users_own(["username", "password"]),
+        ..Observed::default()
+    };
+    validate(&document, &observed, &mut rand::rng(), jiff::Timestamp::now()).unwrap()
+}
+
+/// Every object with its metadata, by JSON, as its kind does not matter.
+fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
+    // Without `..`, so that no kind is forgotten here either.
+    let Resources { secrets, config_maps, services, stateful_sets, deployments, state: _ } = resources;
+    let values = |list: Value| list.as_array().unwrap().clone();
+    [json!(secrets), json!(config_maps), json!(services), json!(stateful_sets), json!(deployments)]
+        .into_iter()
+        .flat_map(values)
+        .collect()
+}
+
+/// Every pod template with the selector of who makes it and the volumes that are claimed for it.
+fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, PodTemplateSpec, Vec<String>)> {
+    let sets = resources.stateful_sets.iter().map(|set| {
+        let spec = set.spec.clone().unwrap();
+        let claims =
+            spec.volume_claim_templates.into_iter().flatten().filter_map(|claim| claim.metadata.name).collect();
+        (spec.selector, spec.template, claims)
+    });
+    let deployments = resources.deployments.iter().map(|deployment| {
+        let spec = deployment.spec.clone().unwrap();
+        (spec.selector, spec.template, vec![])
+    });
+    sets.chain(deployments).collect()
+}
+
+fn containers(template: &PodTemplateSpec) -> Vec<(Container, bool)> {
+    let pod = template.spec.clone().unwrap();
+    let init = pod.init_containers.into_iter().flatten().map(|container| (container, true));
+    init.chain(pod.containers.into_iter().map(|container| (container, false))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_calls_give_equal_bytes(spec in spec()) {
+        let platform = platform("acme", &spec);
+        prop_assert_eq!(json!(objects(&build(&platform))).to_string(), json!(objects(&build(&platform))).to_string());
+    }
+
+    #[test]
+    fn every_container_has_probes_resources_and_a_restricted_security_context(spec in spec()) {
+        for (_, template, _) in templates(&build(&platform("acme", &spec))) {
+            let pod = template.spec.clone().unwrap();
+            prop_assert_eq!(pod.automount_service_account_token, Some(false));
+            prop_assert_eq!(pod.enable_service_links, Some(false));
+            let security = pod.security_context.unwrap();
+            prop_assert_eq!(security.run_as_non_root, Some(true));
+            prop_assert!(security.run_as_user.unwrap() > 0);
+            prop_assert_eq!(security.seccomp_profile.unwrap().type_, "RuntimeDefault");
+            for (container, is_init) in containers(&template) {
+                let context = container.security_context.unwrap();
+                prop_assert_eq!(context.allow_privilege_escalation, Some(false));
+                prop_assert_eq!(context.read_only_root_filesystem, Some(true));
+                prop_assert_eq!(context.run_as_non_root, Some(true));
+                prop_assert_eq!(context.privileged, None);
+                prop_assert_eq!(context.capabilities.unwrap().drop.unwrap(), vec!["ALL".to_owned()]);
+                let resources = container.resources.unwrap();
+                let (requests, limits) = (resources.requests.unwrap(), resources.limits.unwrap());
+                prop_assert!(requests.contains_key("cpu") && requests.contains_key("memory") && limits.contains_key("memory"));
+                for (name, limit) in &limits {
+                    let amount = |quantity: &str| crate::api::quantity::milli(quantity).unwrap();
+                    prop_assert!(amount(&requests[name].0) <= amount(&limit.0), "{name} of {}", container.name);
+                }
+                let probes = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
+                prop_assert!(is_init || probes.iter().all(|probe| probe.is_some()), "{} lacks a probe", container.name);
+                prop_assert!(container.command.is_some(), "{} is left to its image", container.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_probe_asks_a_port_that_the_container_has(spec in spec()) {
+        for (_, template, _) in templates(&build(&platform("acme", &spec))) {
+            for (container, _) in containers(&template) {
+                let ports: BTreeSet<_> = container.ports.iter().flatten().filter_map(|port| port.name.clone()).collect();
+                for probe in [container.startup_probe, container.readiness_probe, container.liveness_probe].into_iter().flatten() {
+                    let port = probe.http_get.map(|get| get.port).or_else(|| probe.tcp_socket.map(|tcp| tcp.port)).unwrap();
+                    let k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name) = port else { panic!("{port:?}") };
+                    prop_assert!(ports.contains(&name), "{} has no port {name}", container.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_mounted_path_has_its_volume_and_every_volume_is_mounted(spec in spec()) {
+        for (_, template, claims) in templates(&build(&platform("acme", &spec))) {
+            let pod = template.spec.clone().unwrap();
+            let volumes: BTreeSet<String> = pod.volumes.into_iter().flatten().map(|volume| volume.name).chain(claims).collect();
+            let mut mounted = BTreeSet::new();
+            for (container, _) in containers(&template) {
+                let mut paths = BTreeSet::new();
+                for mount in container.volume_mounts.into_iter().flatten() {
+                    prop_assert!(volumes.contains(&mount.name), "{} mounts {}", container.name, mount.name);
+                    prop_assert!(paths.insert(mount.mount_path.clone()), "{} twice in {}", mount.mount_path, container.name);
+                    mounted.insert(mount.name);
+                }
+            }
+            prop_assert_eq!(mounted, volumes);
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_and_referred_to_is_built_or_the_users_own(spec in spec()) {
+        let resources = build(&platform("acme", &spec));
+        let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap();
+        let secrets: BTreeSet<_> = resources.secrets.iter().map(|secret| name(&secret.metadata))
+            .chain(["own-certificate".into(), "smtp-login".into()]).collect();
+        let config_maps: BTreeSet<_> = resources.config_maps.iter().map(|files| name(&files.metadata)).collect();
+        for (_, template, _) in templates(&resources) {
+            for volume in template.spec.clone().unwrap().volumes.into_iter().flatten() {
+                let projected = volume.projected.and_then(|projected| projected.sources).unwrap_or_default();
+                let secret = volume.secret.and_then(|secret| secret.secret_name);
+                let projected_secrets = projected.iter().filter_map(|source| Some(source.secret.as_ref()?.name.clone()));
+                for secret in secret.into_iter().chain(projected_secrets) {
+                    prop_assert!(secrets.contains(&secret), "no Secret {secret}");
+                }
+                let files = volume.config_map.map(|files| files.name);
+                let projected_files = projected.iter().filter_map(|source| Some(source.config_map.as_ref()?.name.clone()));
+                for files in files.into_iter().chain(projected_files) {
+                    prop_assert!(config_maps.contains(&files), "no ConfigMap {files}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_fit_and_are_unique_among_their_kind(spec in spec(), name in "[a-z][a-z0-9]{30}[a-z0-9]") {
+        let mut seen = BTreeSet::new();
+        for object in objects(&build(&platform(&name, &spec))) {
+            let (kind, name) = (object["kind"].as_str().unwrap().to_owned(), object["metadata"]["name"].as_str().unwrap().to_owned());
+            // The longest that is made from it: the label of a StatefulSet's revision.
+            prop_assert!(name.len() + "-0123456789".len() <= 63, "{name}");
+            prop_assert!(seen.insert((kind, name)));
+        }
+    }
+
+    #[test]
+    fn every_object_carries_our_labels_and_its_owner(spec in spec()) {
+        let platform = platform("acme", &spec);
+        for object in objects(&build(&platform)) {
+            let (metadata, name) = (&object["metadata"], &object["metadata"]["name"]);
+            prop_assert_eq!(&metadata["namespace"], "team");
+            prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/instance"], "acme");
+            prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/part-of"], "chatplatform");
+            prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/managed-by"], "chatplatform-operator");
+            prop_assert!(Component::from_name(metadata["labels"]["app.kubernetes.io/name"].as_str().unwrap()).is_some());
+            let kept = spec["deletionPolicy"] == "Retain" && name == "acme-message-keys";
+            prop_assert_eq!(metadata["ownerReferences"][0]["uid"] == "u-1", !kept, "{}", name);
+        }
+    }
+
+    #[test]
+    fn selectors_match_the_labels_of_the_pods_they_are_meant_for(spec in spec()) {
+        let resources = build(&platform("acme", &spec));
+        for (selector, template, _) in templates(&resources) {
+            let labels = template.metadata.clone().unwrap().labels.unwrap();
+            let wanted = selector.match_labels.unwrap();
+            prop_assert!(!wanted.is_empty() && wanted.iter().all(|(label, value)| labels.get(label) == Some(value)));
+        }
+        for service in &resources.services {
+            let selector = service.spec.as_ref().unwrap().selector.clone().unwrap();
+            let chosen = templates(&resources).into_iter().filter(|(_, template, _)| {
+                let labels = template.metadata.clone().unwrap().labels.unwrap();
+                selector.iter().all(|(label, value)| labels.get(label) == Some(value))
+            });
+            prop_assert_eq!(chosen.count(), 1, "{:?}", &service.metadata.name);
+        }
+    }
+
+    #[test]
+    fn every_port_of_a_service_leads_to_a_port_of_its_pods(spec in spec()) {
+        let resources = build(&platform("acme", &spec));
+        for service in &resources.services {
+            let component = &service.metadata.labels.as_ref().unwrap()[labels::NAME];
+            let (_, template, _) = templates(&resources).into_iter()
+                .find(|(selector, _, _)| &selector.match_labels.as_ref().unwrap()[labels::NAME] == component).unwrap();
+            let ports: BTreeSet<_> = containers(&template).into_iter()
+                .flat_map(|(container, _)| container.ports.into_iter().flatten()).filter_map(|port| port.name).collect();
+            for port in service.spec.as_ref().unwrap().ports.iter().flatten() {
+                prop_assert!(ports.contains(port.name.as_ref().unwrap()), "{component} has no port {:?}", &port.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registry_is_put_before_every_image() {
+    let resources =
+        build(&platform("acme", &json!({"host": "a.example", "images": {"registry": "r.example:5000/m/"}})));
+    let images: BTreeSet<String> = templates(&resources)
+        .iter()
+        .flat_map(|(_, template, _)| containers(template))
+        .filter_map(|(container, _)| container.image)
+        .collect();
+    assert!(images.iter().all(|image| image.starts_with("r.example:5000/m/")), "{images:?}");
+    assert!(images.contains(&format!("r.example:5000/m/chatplatform/auth:{}", crate::VERSION)), "{images:?}");
+    assert!(images.contains("r.example:5000/m/library/mongo:6.0.5"), "{images:?}");
+}
+
+#[test]
+fn a_secret_that_services_read_again_does_not_roll_their_pods() {
+    let template = |platform: &Platform| {
+        let deployments = build(platform).deployments;
+        deployments
+            .iter()
+            .find(|deployment| deployment.metadata.name.as_deref() == Some("acme-auth"))
+            .unwrap()
+            .spec
+            .clone()
+            .unwrap()
+            .template
+    };
+    let spec = json!({"host": "a.example"});
+    // Two platforms with nothing secret in common.
+    assert_eq!(template(&platform("acme", &spec)), template(&platform("acme", &spec)));
+}
+
+#[test]
+fn a_change_of_what_is_read_at_start_alone_rolls_the_pods() {
+    let digest = |spec: &Value| {
+        let sets = build(&platform("acme", spec)).stateful_sets;
+        let template = sets[0].spec.clone().unwrap().template;
+        template.metadata.unwrap().annotations.unwrap()[workload::CONFIG_DIGEST].clone()
+    };
+    // Key files are random, so that two platforms differ.
+    assert_ne!(digest(&json!({"host": "a.example"})), digest(&json!({"host": "a.example"})));
+}

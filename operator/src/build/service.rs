@@ -1,0 +1,130 @@
+//! The shape that the five services share: settings by environment, secrets by files, one public and one admin port.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, EnvVar, Service, Volume, VolumeMount};
+
+use super::component::Component;
+use super::container::{container, env, mount, mount_read_only, port};
+use super::probe::{Question, probed};
+use super::workload::{Pods, deployment, leave_first};
+use super::{labels, network, security, volume};
+use crate::validate::{Platform, Workload};
+
+/// The port of requests.
+pub const PORT: i32 = 8080;
+/// The port of probes and metrics, in no Service.
+pub const ADMIN_PORT: i32 = 9090;
+/// Who tokens are for.
+pub const AUDIENCE: &str = "chatplatform";
+/// The folder of the Secret `<platform>-<service>`.
+const SECRETS: &str = "/etc/chatplatform/secrets";
+// Time to drain (`server.drain_seconds`, 20 by default), the pause before it, and some to spare.
+const GRACE_SECONDS: i64 = 30;
+
+/// A service under construction.
+#[derive(Clone, Debug)]
+pub struct Shape<'a> {
+    platform: &'a Platform,
+    component: Component,
+    workload: &'a Workload,
+    env: Vec<EnvVar>,
+    mounts: Vec<VolumeMount>,
+    volumes: Vec<Volume>,
+}
+
+impl<'a> Shape<'a> {
+    /// What all five have: the public keys of tokens, their own Secret, room for temporary files.
+    #[must_use]
+    pub fn new(platform: &'a Platform, component: Component, workload: &'a Workload) -> Self {
+        let shape = Self { platform, component, workload, env: vec![], mounts: vec![], volumes: vec![] };
+        let own = platform.names.object(component.name());
+        shape
+            .setting("tokens", "issuer", format!("https://{}", platform.host))
+            .setting("tokens", "audience", AUDIENCE)
+            .setting("tokens", "jwks_file", "/etc/chatplatform/jwks/jwks.json")
+            .mounted(volume::config_map("jwks", &platform.names.object("jwks")), "/etc/chatplatform/jwks")
+            .mounted(volume::secret("secrets", &own), SECRETS)
+    }
+
+    /// A setting of the service, `CHATPLATFORM_<SECTION>__<KEY>`.
+    #[must_use]
+    pub fn setting(mut self, section: &str, key: &str, value: impl Into<String>) -> Self {
+        let name = format!("CHATPLATFORM_{}__{}", section.to_uppercase(), key.to_uppercase());
+        self.env.push(env(&name, value));
+        self
+    }
+
+    /// A setting whose value is the path of a file in the service's own Secret.
+    #[must_use]
+    pub fn secret(self, section: &str, key: &str, file: &str) -> Self {
+        self.setting(section, key, format!("{SECRETS}/{file}"))
+    }
+
+    /// The service's own database.
+    #[must_use]
+    pub fn mongodb(self) -> Self {
+        let database = self.component.name();
+        self.secret("mongodb", "uri_file", "mongodb-uri").setting("mongodb", "database", database)
+    }
+
+    /// The service's own login to Redis.
+    #[must_use]
+    pub fn redis(self) -> Self {
+        self.secret("redis", "url_file", "redis-url")
+    }
+
+    /// The service's own login to `RabbitMQ`.
+    #[must_use]
+    pub fn rabbitmq(self) -> Self {
+        self.secret("rabbitmq", "uri_file", "rabbitmq-uri")
+    }
+
+    /// A volume to read.
+    #[must_use]
+    pub fn mounted(mut self, volume: Volume, path: &str) -> Self {
+        self.mounts.push(mount_read_only(&volume.name, path));
+        self.volumes.push(volume);
+        self
+    }
+
+    /// The Deployment and the Service.
+    #[must_use]
+    pub fn finish(mut self) -> (Service, Deployment) {
+        let (platform, component) = (self.platform, self.component);
+        self.mounts.push(mount("tmp", "/tmp"));
+        self.volumes.push(volume::scratch("tmp", "256Mi"));
+        let pods = Pods {
+            user: security::OURS,
+            init_containers: vec![],
+            container: leave_first(probed(
+                Container {
+                    command: Some(vec![format!("/usr/local/bin/{}", component.name())]),
+                    env: Some(self.env),
+                    ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
+                    volume_mounts: Some(self.mounts),
+                    ..container(platform, component, component.name(), self.workload.resources.clone())
+                },
+                60,
+                Question::Http("admin", "/livez"),
+                Question::Http("admin", "/readyz"),
+            )),
+            volumes: self.volumes,
+            // Settings are in the environment and so in the pod template; files are read again when they change.
+            read_at_start: vec![],
+            grace_seconds: GRACE_SECONDS,
+        };
+        let service = network::service(platform, component, vec![network::port("http", PORT)]);
+        (service, deployment(platform, component, self.workload.replicas, pods))
+    }
+}
+
+/// The `ConfigMap` of the public keys by which every service verifies tokens.
+#[must_use]
+pub fn jwks(platform: &Platform) -> k8s_openapi::api::core::v1::ConfigMap {
+    let files = [("jwks.json".to_owned(), platform.material.jwks())];
+    k8s_openapi::api::core::v1::ConfigMap {
+        metadata: labels::metadata_named(platform, Component::Auth, "jwks"),
+        data: Some(files.into()),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,164 @@
+//! Pods, and the objects that make them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment, StatefulSet,
+    StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{
+    Affinity, Container, Lifecycle, LifecycleHandler, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSpec,
+    PodTemplateSpec, SleepAction, Volume, WeightedPodAffinityTerm,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::ObjectMeta;
+use sha2::{Digest, Sha256};
+
+use super::component::Component;
+use super::{labels, security, volume};
+use crate::api::DeletionPolicy;
+use crate::validate::{Platform, Storage};
+
+/// Annotation of a pod template: a digest of the files that its servers read at start only. A change of it rolls the pods.
+pub const CONFIG_DIGEST: &str = "chatplatform.dev/config-digest";
+
+/// What is special about the pods of a component.
+#[derive(Clone, Debug)]
+pub struct Pods {
+    /// The user they run as.
+    pub user: i64,
+    /// What runs before.
+    pub init_containers: Vec<Container>,
+    /// What runs.
+    pub container: Container,
+    /// What is mounted.
+    pub volumes: Vec<Volume>,
+    /// Contents of the files that are read at start only.
+    pub read_at_start: Vec<String>,
+    /// How long they may take to stop, in seconds.
+    pub grace_seconds: i64,
+}
+
+/// A Deployment that replaces pods only once their successors are ready.
+#[must_use]
+pub fn deployment(platform: &Platform, component: Component, replicas: i32, pods: Pods) -> Deployment {
+    Deployment {
+        metadata: labels::metadata(platform, component),
+        spec: Some(DeploymentSpec {
+            replicas: Some(replicas),
+            revision_history_limit: Some(3),
+            selector: labels::selector(platform, component),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template: template(platform, component, pods),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A `StatefulSet` with a volume for each pod.
+#[must_use]
+pub fn stateful_set(
+    platform: &Platform,
+    component: Component,
+    replicas: i32,
+    storage: &Storage,
+    pods: Pods,
+) -> StatefulSet {
+    let when_deleted = match platform.deletion_policy {
+        DeletionPolicy::Retain => "Retain",
+        DeletionPolicy::Delete => "Delete",
+    };
+    StatefulSet {
+        metadata: labels::metadata(platform, component),
+        spec: Some(StatefulSetSpec {
+            replicas: Some(replicas),
+            revision_history_limit: Some(3),
+            selector: labels::selector(platform, component),
+            service_name: Some(platform.names.object(component.name())),
+            pod_management_policy: Some("Parallel".into()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: None,
+            }),
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(when_deleted.into()),
+                when_scaled: Some("Retain".into()),
+            }),
+            volume_claim_templates: Some(vec![volume::claim(platform, component, storage)]),
+            template: template(platform, component, pods),
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// A pause before a pod is told to stop, in which the rest of the cluster learns to send it nothing more.
+#[must_use]
+pub fn leave_first(container: Container) -> Container {
+    let pause = LifecycleHandler { sleep: Some(SleepAction { seconds: 2 }), ..LifecycleHandler::default() };
+    Container { lifecycle: Some(Lifecycle { pre_stop: Some(pause), ..Lifecycle::default() }), ..container }
+}
+
+/// SHA-256 of texts, in hexadecimal.
+#[must_use]
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        hash.update(text.len().to_be_bytes());
+        hash.update(text);
+    }
+    hex::encode(hash.finalize())
+}
+
+fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplateSpec {
+    let annotations = (!pods.read_at_start.is_empty())
+        .then(|| BTreeMap::from([(CONFIG_DIGEST.to_owned(), digest(pods.read_at_start.iter().map(String::as_str)))]));
+    let pull_secrets: Vec<_> =
+        platform.images.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels::labels(platform, component)),
+            annotations,
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            affinity: Some(apart(platform, component)),
+            automount_service_account_token: Some(false),
+            containers: vec![pods.container],
+            enable_service_links: Some(false),
+            image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
+            init_containers: (!pods.init_containers.is_empty()).then_some(pods.init_containers),
+            security_context: Some(security::pod(pods.user)),
+            termination_grace_period_seconds: Some(pods.grace_seconds),
+            volumes: Some(pods.volumes),
+            ..PodSpec::default()
+        }),
+    }
+}
+
+/// Pods of one component rather stand on different nodes.
+fn apart(platform: &Platform, component: Component) -> Affinity {
+    let term = PodAffinityTerm {
+        label_selector: Some(labels::selector(platform, component)),
+        topology_key: "kubernetes.io/hostname".into(),
+        ..PodAffinityTerm::default()
+    };
+    Affinity {
+        pod_anti_affinity: Some(PodAntiAffinity {
+            preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
+                pod_affinity_term: term,
+                weight: 100,
+            }]),
+            ..PodAntiAffinity::default()
+        }),
+        ..Affinity::default()
+    }
+}

@@ -1,0 +1,126 @@
+//! The observe step: everything the other steps need to know of the cluster, read at one time and live.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+use crate::api::ChatPlatform;
+use crate::build::{Component, labels};
+
+/// Why the cluster could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {kind}: {source}")]
+pub struct Error {
+    /// The kind of object.
+    kind: &'static str,
+    /// What the API server said.
+    source: Box<kube::Error>,
+}
+
+impl Error {
+    /// The word for the condition's reason, the event's reason and the metric's label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        "ObserveFailed"
+    }
+}
+
+/// What there is of a platform.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Secrets that carry the platform's labels.
+    pub secrets: Vec<Secret>,
+    /// `ConfigMap`s that carry the platform's labels.
+    pub config_maps: Vec<ConfigMap>,
+    /// Services that carry the platform's labels.
+    pub services: Vec<Service>,
+    /// `StatefulSet`s that carry the platform's labels.
+    pub stateful_sets: Vec<StatefulSet>,
+    /// Deployments that carry the platform's labels.
+    pub deployments: Vec<Deployment>,
+    /// Pods that carry the platform's labels.
+    pub pods: Vec<Pod>,
+    /// Volume claims that carry the platform's labels.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// The Secret of `spec.tls.secretName`.
+    pub tls: Option<Secret>,
+    /// The Secret of `spec.email.credentialsSecretRef`.
+    pub email: Option<Secret>,
+}
+
+impl Observed {
+    /// The address of a Service; none while there is no such Service or it has no address of its own.
+    #[must_use]
+    pub fn cluster_ip(&self, service: &str) -> Option<IpAddr> {
+        let service = self.services.iter().find(|candidate| candidate.name_any() == service)?;
+        service.spec.as_ref()?.cluster_ip.as_ref()?.parse().ok()
+    }
+
+    /// The pods of a component.
+    pub fn pods_of(&self, component: Component) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(move |pod| of(pod.labels(), component))
+    }
+
+    /// Whether a component has a volume, and so may hold data from before.
+    #[must_use]
+    pub fn has_claim(&self, component: Component) -> bool {
+        self.claims.iter().any(|claim| of(claim.labels(), component))
+    }
+}
+
+/// Reads what there is of a platform.
+pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observed, Error> {
+    let namespace = document.namespace().unwrap_or_default();
+    let name = document.name_any();
+    let list = Lister { client, namespace: &namespace, params: ListParams::default().labels(&labels::ours_of(&name)) };
+    let tls = document.spec.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
+    let email = document.spec.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref());
+    Ok(Observed {
+        secrets: list.all("Secrets").await?,
+        config_maps: list.all("ConfigMaps").await?,
+        services: list.all("Services").await?,
+        stateful_sets: list.all("StatefulSets").await?,
+        deployments: list.all("Deployments").await?,
+        pods: list.all("Pods").await?,
+        claims: list.all("PersistentVolumeClaims").await?,
+        tls: list.secret(tls).await?,
+        email: list.secret(email.map(|secret| secret.name.as_str())).await?,
+    })
+}
+
+struct Lister<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    params: ListParams,
+}
+
+impl Lister<'_> {
+    async fn all<K>(&self, kind: &'static str) -> Result<Vec<K>, Error>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        let mut items = api.list(&self.params).await.map_err(|source| Error { kind, source: Box::new(source) })?.items;
+        // Who set which field is of no interest here, and half of every object.
+        items.iter_mut().for_each(|item| item.meta_mut().managed_fields = None);
+        Ok(items)
+    }
+
+    async fn secret(&self, name: Option<&str>) -> Result<Option<Secret>, Error> {
+        let Some(name) = name else { return Ok(None) };
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
+        api.get_opt(name).await.map_err(|source| Error { kind: "Secrets", source: Box::new(source) })
+    }
+}
+
+fn of(labels: &std::collections::BTreeMap<String, String>, component: Component) -> bool {
+    labels.get(labels::NAME).is_some_and(|name| name == component.name())
+}

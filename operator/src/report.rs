@@ -1,0 +1,198 @@
+//! The report step: what people and machines read of a platform. The status is a pure function of what was found; it is written, and
+//! events are sent, only when it has changed.
+
+mod components;
+mod conditions;
+mod trouble;
+
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+
+pub use conditions::Verdict;
+
+use crate::FIELD_MANAGER;
+use crate::api::{ChatPlatform, ChatPlatformStatus, Condition};
+use crate::build::{Applied, Resources};
+use crate::observe::Observed;
+use crate::proven::Provisioned;
+use crate::validate::Platform;
+
+/// How a run of the pipeline ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'a> {
+    /// Its owner wants it left alone.
+    Paused,
+    /// The document, or something it refers to, cannot be used; what runs was not touched.
+    Invalid {
+        /// The word for machines.
+        reason: &'a str,
+        /// All that is wrong.
+        message: &'a str,
+    },
+    /// A step failed and is tried again.
+    Failed {
+        /// The word for machines.
+        reason: &'a str,
+        /// What failed.
+        message: &'a str,
+        /// Whether only somebody's action can help.
+        is_final: bool,
+    },
+    /// All steps were taken.
+    Done(&'a Found<'a>),
+}
+
+/// What there is after all steps were taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// What was wanted.
+    pub platform: &'a Platform,
+    /// What the API server has.
+    pub applied: &'a Resources<Applied>,
+    /// What was there before, pods above all.
+    pub observed: &'a Observed,
+    /// What the servers said.
+    pub provisioned: &'a Provisioned,
+}
+
+/// Why the status could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the status: {0}")]
+pub struct Error(#[from] Box<kube::Error>);
+
+impl Error {
+    /// The word for the metric's label.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        "ReportFailed"
+    }
+}
+
+/// The status of a platform whose status was `before`.
+#[must_use]
+pub fn status(
+    document: &ChatPlatform,
+    before: Option<&ChatPlatformStatus>,
+    outcome: Outcome<'_>,
+    now: Timestamp,
+) -> ChatPlatformStatus {
+    let before = before.cloned().unwrap_or_default();
+    let generation = document.meta().generation;
+    let components = match outcome {
+        Outcome::Done(found) => components::rows(found),
+        Outcome::Paused | Outcome::Invalid { .. } | Outcome::Failed { .. } => before.components.clone(),
+    };
+    let verdicts = conditions::verdicts(outcome, &components, &before.conditions);
+    let ready = components.iter().filter(|row| row.is_ready()).count();
+    let has_rows = !components.is_empty();
+    ChatPlatformStatus {
+        phase: Some(conditions::phase(outcome, &verdicts, &before, generation).to_owned()),
+        ready: has_rows.then(|| format!("{ready}/{}", components.len())),
+        version: match outcome {
+            // What runs is the new release only once all of it does.
+            Outcome::Done(found) if before.version.is_none() || conditions::is_true(&verdicts, "Ready") => {
+                Some(found.platform.version.clone())
+            }
+            _ => before.version,
+        },
+        url: match outcome {
+            Outcome::Done(found) => Some(format!("https://{}", found.platform.host)),
+            _ => before.url,
+        },
+        observed_generation: generation,
+        conditions: verdicts
+            .into_iter()
+            .map(|verdict| verdict.into_condition(&before.conditions, generation, now))
+            .collect(),
+        components,
+    }
+}
+
+/// Writes a status that differs from the one before, and tells of what changed.
+pub async fn report(
+    client: &Client,
+    recorder: &Recorder,
+    object: &impl kube::Resource<DynamicType = ()>,
+    before: Option<&ChatPlatformStatus>,
+    status: &ChatPlatformStatus,
+) -> Result<(), Error> {
+    if before == Some(status) {
+        return Ok(());
+    }
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let resource = ApiResource::erase::<ChatPlatform>(&());
+    let patch = serde_json::json!({"apiVersion": resource.api_version, "kind": resource.kind, "status": status});
+    // By the dynamic type, so that a document that cannot be read can be told so.
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
+        Ok(_) => {}
+        // Deleted in the meantime: nobody reads it any more. (Apply would make a new one, which the API server refuses on a subresource.)
+        Err(kube::Error::Api(error)) if error.code == 404 => return Ok(()),
+        Err(error) => return Err(Error(Box::new(error))),
+    }
+    let reference = object.object_ref(&());
+    for condition in changed(before, status) {
+        tell(recorder, &reference, event(condition)).await;
+    }
+    Ok(())
+}
+
+/// Tells of what `provision` has changed in the servers.
+pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[String]) {
+    if changes.is_empty() {
+        return;
+    }
+    let note = changes.join("; ");
+    tracing::info!(changes = note, "provisioned");
+    let event = Event {
+        type_: EventType::Normal,
+        reason: "Provisioned".into(),
+        note: Some(short(&note)),
+        action: "Provision".into(),
+        secondary: None,
+    };
+    tell(recorder, &document.object_ref(&()), event).await;
+}
+
+async fn tell(recorder: &Recorder, reference: &k8s_openapi::api::core::v1::ObjectReference, event: Event) {
+    if let Err(error) = recorder.publish(&event, reference).await {
+        // An event is a courtesy; the status has said the same.
+        tracing::warn!(error = %error, reason = event.reason, "cannot publish an event");
+    }
+}
+
+/// Conditions whose status has changed. What is not yet there, on a new platform, is no news.
+fn changed<'a>(
+    before: Option<&ChatPlatformStatus>,
+    status: &'a ChatPlatformStatus,
+) -> impl Iterator<Item = &'a Condition> {
+    let before: Vec<Condition> = before.map(|status| status.conditions.clone()).unwrap_or_default();
+    status.conditions.iter().filter(move |condition| {
+        match before.iter().find(|before| before.type_ == condition.type_) {
+            Some(before) => before.status != condition.status,
+            None => conditions::is_news(condition),
+        }
+    })
+}
+
+fn event(condition: &Condition) -> Event {
+    let type_ = if conditions::is_good(condition) { EventType::Normal } else { EventType::Warning };
+    Event {
+        type_,
+        reason: condition.reason.clone(),
+        note: Some(short(&format!("{} is {}: {}", condition.type_, condition.status, condition.message))),
+        action: "Reconcile".into(),
+        secondary: None,
+    }
+}
+
+/// An event's note has at most 1 kB.
+fn short(note: &str) -> String {
+    note[..note.floor_char_boundary(1000)].to_owned()
+}
+
+#[cfg(test)]
+mod tests;

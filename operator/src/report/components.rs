@@ -1,0 +1,92 @@
+//! The rows of the status: how many pods of each component are ready, and what the others wait for.
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use kube::ResourceExt as _;
+
+use super::{Found, trouble};
+use crate::api::ComponentStatus;
+use crate::build::{Component, images};
+use crate::proven::Standing;
+
+impl ComponentStatus {
+    /// Whether all of it is there and works.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.desired > 0 && self.ready >= self.desired && self.message.is_none()
+    }
+}
+
+/// A row for each component, in their order.
+pub(super) fn rows(found: &Found<'_>) -> Vec<ComponentStatus> {
+    Component::ALL.into_iter().map(|component| row(found, component)).collect()
+}
+
+/// Pods of a component, as the object that makes them tells.
+struct Rollout {
+    desired: i32,
+    ready: i32,
+    /// Every pod is of the newest revision, and none of an older one is left.
+    complete: bool,
+    image: Option<String>,
+}
+
+fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
+    let name = found.platform.names.object(component.name());
+    let set = found.applied.stateful_sets.iter().find(|set| set.name_any() == name).map(of_stateful_set);
+    let deployment =
+        || found.applied.deployments.iter().find(|deployment| deployment.name_any() == name).map(of_deployment);
+    let Some(rollout) = set.or_else(deployment) else {
+        return ComponentStatus {
+            name: component.name().into(),
+            desired: 1,
+            message: Some("waits for the addresses of gateway and web".into()),
+            ..ComponentStatus::default()
+        };
+    };
+    ComponentStatus {
+        name: component.name().into(),
+        ready: rollout.ready.min(rollout.desired),
+        desired: rollout.desired,
+        version: rollout.image.as_deref().and_then(images::version).map(ToOwned::to_owned),
+        message: message(found, component, &rollout),
+    }
+}
+
+/// What is in the way, if anything: the pods first, for servers cannot agree before they run.
+fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option<String> {
+    let trouble = found.observed.pods_of(component).find_map(trouble::of);
+    if rollout.ready < rollout.desired {
+        let waits = || format!("{} of {} pods ready", rollout.ready, rollout.desired);
+        return Some(trouble.map_or_else(waits, |trouble| trouble.message));
+    }
+    match found.provisioned.of(component) {
+        Some(Standing::Waiting) => return Some("waits for a pod that is ready".into()),
+        Some(Standing::Disagrees(error)) => return Some(error.to_string()),
+        Some(Standing::Agrees(state)) if !state.ready => return Some(state.message.clone()),
+        Some(Standing::Agrees(_)) | None => {}
+    }
+    (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))
+}
+
+fn of_stateful_set(set: &StatefulSet) -> Rollout {
+    let desired = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let image = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
+    let Some(status) = &set.status else { return Rollout { desired, ready: 0, complete: false, image } };
+    let complete = status.observed_generation >= set.metadata.generation
+        && status.updated_replicas.unwrap_or_default() >= desired
+        && status.replicas == desired
+        && status.current_revision == status.update_revision;
+    Rollout { desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
+}
+
+fn of_deployment(deployment: &Deployment) -> Rollout {
+    let desired = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let image = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
+    let Some(status) = &deployment.status else { return Rollout { desired, ready: 0, complete: false, image } };
+    let complete = status.observed_generation >= deployment.metadata.generation
+        && status.updated_replicas.unwrap_or_default() >= desired
+        && status.replicas.unwrap_or_default() == desired;
+    Rollout { desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
+}

@@ -1,0 +1,284 @@
+#![allow(clippy::unwrap_used)]
+
+use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{Pod, Service, ServiceSpec};
+use kube::api::ObjectMeta;
+use serde_json::json;
+
+use super::*;
+use crate::build;
+use crate::proven::Standing;
+use crate::provision::{Error as ProvisionError, Server, State};
+use crate::validate::validate;
+
+const EARLIER: &str = "2026-01-01T00:00:00Z";
+const LATER: &str = "2026-01-01T01:00:00Z";
+
+/// A platform of which everything is there and ready, to be broken by a test.
+struct Cluster {
+    document: ChatPlatform,
+    platform: Platform,
+    applied: Resources<Applied>,
+    observed: Observed,
+    provisioned: Provisioned,
+}
+
+impl Cluster {
+    fn ready() -> Self {
+        let document: ChatPlatform = serde_json::from_value(json!({
+            "apiVersion": "chatplatform.dev/v1alpha1",
+            "kind": "ChatPlatform",
+            "metadata": {"name": "acme", "namespace": "team", "uid": "u-1", "generation": 3},
+            "spec": {"host": "chat.acme.example"},
+        }))
+        .unwrap();
+        let service = |name: &str| Service {
+            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            spec: Some(ServiceSpec { cluster_ip: Some("10.0.0.1".into()), ..ServiceSpec::default() }),
+            status: None,
+        };
+        let observed = Observed { services: vec![service("acme-gateway"), service("acme-web")], ..Observed::default() };
+        let platform = validate(&document, &observed, &mut rand::rng(), EARLIER.parse().unwrap()).unwrap();
+        let Resources { secrets, config_maps, services, mut stateful_sets, mut deployments, state: _ } =
+            build::build(&platform);
+        for set in &mut stateful_sets {
+            set.status = Some(StatefulSetStatus {
+                replicas: 1,
+                ready_replicas: Some(1),
+                updated_replicas: Some(1),
+                ..StatefulSetStatus::default()
+            });
+        }
+        for deployment in &mut deployments {
+            deployment.status = Some(DeploymentStatus {
+                replicas: Some(1),
+                ready_replicas: Some(1),
+                updated_replicas: Some(1),
+                ..DeploymentStatus::default()
+            });
+        }
+        let agrees = || Standing::Agrees(State { ready: true, message: "agrees".into(), ..State::default() });
+        Self {
+            document,
+            platform,
+            applied: Resources {
+                secrets,
+                config_maps,
+                services,
+                stateful_sets,
+                deployments,
+                state: std::marker::PhantomData,
+            },
+            observed,
+            provisioned: Provisioned {
+                mongodb: agrees(),
+                redis: agrees(),
+                rabbitmq: agrees(),
+                object_storage: agrees(),
+            },
+        }
+    }
+
+    fn status(&self, before: Option<&ChatPlatformStatus>, now: &str) -> ChatPlatformStatus {
+        let Self { document, platform, applied, observed, provisioned } = self;
+        let found = Found { platform, applied, observed, provisioned };
+        status(document, before, Outcome::Done(&found), now.parse().unwrap())
+    }
+
+    fn lose_pod_of(&mut self, name: &str) {
+        let deployment = self.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == name).unwrap();
+        deployment.status = None;
+    }
+}
+
+fn condition<'a>(status: &'a ChatPlatformStatus, type_: &str) -> &'a Condition {
+    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap()
+}
+
+fn is(status: &ChatPlatformStatus, type_: &str) -> bool {
+    condition(status, type_).status == "True"
+}
+
+#[test]
+fn a_platform_of_which_all_is_ready_is_ready() {
+    let status = Cluster::ready().status(None, EARLIER);
+    assert_eq!(status.phase.as_deref(), Some("Ready"));
+    assert_eq!(status.ready.as_deref(), Some("11/11"));
+    assert_eq!(status.version.as_deref(), Some(crate::VERSION));
+    assert_eq!(status.url.as_deref(), Some("https://chat.acme.example"));
+    assert_eq!(status.observed_generation, Some(3));
+    for type_ in [
+        "Ready",
+        "SpecValid",
+        "MongoDBReady",
+        "RedisReady",
+        "RabbitMQReady",
+        "ObjectStorageReady",
+        "ServicesReady",
+        "EdgeReady",
+    ] {
+        assert!(is(&status, type_), "{type_}");
+    }
+    for type_ in ["Reconciling", "Stalled", "Paused"] {
+        assert!(!is(&status, type_), "{type_}");
+    }
+    let mongodb = &status.components[0];
+    assert_eq!(
+        (mongodb.name.as_str(), mongodb.ready, mongodb.desired, mongodb.version.as_deref()),
+        ("mongodb", 1, 1, Some("6.0.5"))
+    );
+}
+
+#[test]
+fn every_condition_has_a_reason_for_machines_and_a_message_for_people() {
+    let mut broken = Cluster::ready();
+    broken.lose_pod_of("acme-auth");
+    for status in [Cluster::ready().status(None, EARLIER), broken.status(None, EARLIER)] {
+        for condition in &status.conditions {
+            assert!(condition.reason.starts_with(|c: char| c.is_ascii_uppercase()), "{condition:?}");
+            assert!(condition.reason.chars().all(char::is_alphanumeric), "{condition:?}");
+            assert!(!condition.message.is_empty(), "{condition:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_state_again_gives_the_same_status_at_any_time() {
+    let cluster = Cluster::ready();
+    let before = cluster.status(None, EARLIER);
+    assert_eq!(cluster.status(Some(&before), LATER), before);
+}
+
+#[test]
+fn a_transition_time_changes_with_the_status_and_not_with_the_message() {
+    let mut cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    cluster.lose_pod_of("acme-auth");
+    let one = cluster.status(Some(&ready), LATER);
+    assert_eq!(condition(&one, "Ready").last_transition_time, LATER);
+    assert_eq!(condition(&one, "MongoDBReady").last_transition_time, EARLIER);
+    cluster.lose_pod_of("acme-chat");
+    let two = cluster.status(Some(&one), "2026-01-01T02:00:00Z");
+    assert_ne!(condition(&one, "ServicesReady").message, condition(&two, "ServicesReady").message);
+    assert_eq!(condition(&two, "ServicesReady").last_transition_time, LATER);
+}
+
+#[test]
+fn a_platform_that_was_ready_is_degraded_and_a_new_one_progresses() {
+    let mut cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    cluster.lose_pod_of("acme-auth");
+    let degraded = cluster.status(Some(&ready), LATER);
+    assert_eq!(degraded.phase.as_deref(), Some("Degraded"));
+    assert_eq!(degraded.ready.as_deref(), Some("10/11"));
+    assert!(is(&degraded, "Reconciling") && !is(&degraded, "Stalled"));
+    assert_eq!(condition(&degraded, "Ready").message, "auth: 0 of 1 pods ready");
+    assert_eq!(cluster.status(None, LATER).phase.as_deref(), Some("Progressing"));
+
+    cluster.document.metadata.generation = Some(4);
+    assert_eq!(cluster.status(Some(&ready), LATER).phase.as_deref(), Some("Progressing"), "a new spec is progress");
+}
+
+#[test]
+fn a_server_that_refuses_the_operator_stalls_the_platform_with_its_own_words() {
+    let mut cluster = Cluster::ready();
+    cluster.provisioned.rabbitmq = Standing::Disagrees(ProvisionError::AccessDenied {
+        server: Server::RabbitMq,
+        address: "acme-rabbitmq:15672".into(),
+        user: "operator".into(),
+        cause: "401".into(),
+    });
+    let status = cluster.status(None, EARLIER);
+    assert!(is(&status, "Stalled") && !is(&status, "Ready") && !is(&status, "Reconciling"));
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    assert_eq!(condition(&status, "RabbitMQReady").reason, "RabbitMQAccessDenied");
+    assert!(condition(&status, "Ready").message.contains("refuses user operator"));
+}
+
+#[test]
+fn a_server_that_does_not_answer_yet_is_progress() {
+    let mut cluster = Cluster::ready();
+    cluster.provisioned.mongodb = Standing::Disagrees(ProvisionError::TimedOut { server: Server::MongoDb });
+    let status = cluster.status(None, EARLIER);
+    assert!(is(&status, "Reconciling") && !is(&status, "Stalled"));
+    assert_eq!(condition(&status, "MongoDBReady").reason, "MongoDBTimedOut");
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_stalls_and_says_what_to_do() {
+    let mut cluster = Cluster::ready();
+    cluster.lose_pod_of("acme-web");
+    cluster.observed.pods = vec![pod(
+        "acme-web-1",
+        "web",
+        json!([{"name": "nginx", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]),
+    )];
+    let status = cluster.status(None, EARLIER);
+    assert!(is(&status, "Stalled"));
+    assert_eq!(condition(&status, "Stalled").reason, "ImagePullBackOff");
+    assert!(condition(&status, "ServicesReady").message.contains("image r/x:1 cannot be pulled: check spec.images"));
+}
+
+#[test]
+fn a_container_that_keeps_stopping_is_told_with_where_to_look() {
+    let mut cluster = Cluster::ready();
+    cluster.lose_pod_of("acme-auth");
+    cluster.observed.pods = vec![pod(
+        "acme-auth-1",
+        "auth",
+        json!([{"name": "auth", "image": "i", "imageID": "", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]),
+    )];
+    let message = condition(&cluster.status(None, EARLIER), "ServicesReady").message.clone();
+    assert!(message.contains("`kubectl logs acme-auth-1 -c auth --previous`"), "{message}");
+}
+
+#[test]
+fn an_invalid_document_stalls_and_leaves_the_state_of_the_parts_as_it_was() {
+    let cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    let outcome = Outcome::Invalid { reason: "InvalidSpec", message: "spec.x: is wrong" };
+    let invalid = status(&cluster.document, Some(&ready), outcome, LATER.parse().unwrap());
+    assert_eq!(invalid.phase.as_deref(), Some("Invalid"));
+    assert!(
+        !is(&invalid, "SpecValid") && is(&invalid, "Stalled") && !is(&invalid, "Ready") && is(&invalid, "MongoDBReady")
+    );
+    assert_eq!(invalid.components, ready.components);
+    assert_eq!(invalid.version, ready.version);
+}
+
+#[test]
+fn a_paused_platform_keeps_its_state_and_says_so() {
+    let cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    let paused = status(&cluster.document, Some(&ready), Outcome::Paused, LATER.parse().unwrap());
+    assert_eq!(paused.phase.as_deref(), Some("Paused"));
+    assert!(is(&paused, "Paused") && is(&paused, "Ready") && !is(&paused, "Reconciling"));
+}
+
+#[test]
+fn events_tell_of_transitions_alone() {
+    let mut cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    assert_eq!(changed(Some(&ready), &ready).count(), 0);
+    cluster.lose_pod_of("acme-edge");
+    let degraded = cluster.status(Some(&ready), LATER);
+    let told: Vec<_> = changed(Some(&ready), &degraded).map(|condition| condition.type_.as_str()).collect();
+    assert_eq!(told, ["Ready", "Reconciling", "EdgeReady"]);
+}
+
+#[test]
+fn a_note_is_cut_between_characters() {
+    assert_eq!(short("short"), "short");
+    let cut = short(&"ü".repeat(900));
+    assert!(cut.len() <= 1000 && cut.chars().all(|c| c == 'ü'));
+}
+
+fn pod(name: &str, component: &str, containers: serde_json::Value) -> Pod {
+    serde_json::from_value(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": component}},
+        "status": {"containerStatuses": containers},
+    }))
+    .unwrap()
+}

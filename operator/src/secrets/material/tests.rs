@@ -1,0 +1,206 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+
+fn names() -> Names {
+    Names {
+        platform: "acme".to_owned(),
+        namespace: "chat".to_owned(),
+        host: "chat.acme.example".to_owned(),
+        mongodb_members: 1,
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+fn complete(secrets: &[Secret], seed: u64, at: Timestamp) -> Result<Material, Error> {
+    let existing = Existing::new(secrets.iter().cloned());
+    Material::complete(&existing, &names(), &mut StdRng::seed_from_u64(seed), at)
+}
+
+fn secrets(material: &Material) -> Vec<Secret> {
+    material.rendered(&names()).iter().map(|rendered| rendered.to_secret(ObjectMeta::default())).collect()
+}
+
+fn value<'a>(secrets: &'a mut [Secret], name: &str, key: &str) -> &'a mut Vec<u8> {
+    let secret = secrets.iter_mut().find(|secret| secret.metadata.name.as_deref() == Some(name)).unwrap();
+    &mut secret.data.as_mut().unwrap().get_mut(key).unwrap().0
+}
+
+fn text(secrets: &[Secret], name: &str, key: &str) -> String {
+    String::from_utf8(value(&mut secrets.to_vec(), name, key).clone()).unwrap()
+}
+
+#[test]
+fn what_exists_is_kept_byte_for_byte_whatever_the_random_numbers_are() {
+    let first = secrets(&complete(&[], 1, now()).unwrap());
+    let again = secrets(&complete(&first, 2, now() + jiff::SignedDuration::from_hours(24 * 30)).unwrap());
+    assert_eq!(first, again);
+}
+
+#[test]
+fn two_platforms_share_no_secret() {
+    let (one, other) = (secrets(&complete(&[], 1, now()).unwrap()), secrets(&complete(&[], 2, now()).unwrap()));
+    for (one, other) in one.iter().zip(&other) {
+        for (key, value) in one.data.as_ref().unwrap() {
+            assert_ne!(value, &other.data.as_ref().unwrap()[key], "{:?} {key}", one.metadata.name);
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_gone_is_made_again_and_the_others_stay() {
+    let first = secrets(&complete(&[], 1, now()).unwrap());
+    let without: Vec<_> =
+        first.iter().filter(|secret| secret.metadata.name.as_deref() != Some("acme-auth")).cloned().collect();
+    let again = secrets(&complete(&without, 2, now()).unwrap());
+    assert_ne!(text(&first, "acme-auth", "mongodb-uri"), text(&again, "acme-auth", "mongodb-uri"));
+    assert_eq!(text(&first, "acme-chat", "mongodb-uri"), text(&again, "acme-chat", "mongodb-uri"));
+    // Redis must know the new password.
+    assert_ne!(text(&first, "acme-redis", "users.acl"), text(&again, "acme-redis", "users.acl"));
+}
+
+#[test]
+fn the_account_of_the_store_outlives_the_loss_of_either_secret() {
+    let first = secrets(&complete(&[], 1, now()).unwrap());
+    for lost in ["acme-object-storage", "acme-media"] {
+        let left: Vec<_> =
+            first.iter().filter(|secret| secret.metadata.name.as_deref() != Some(lost)).cloned().collect();
+        let again = secrets(&complete(&left, 2, now()).unwrap());
+        let key = |secrets: &[Secret]| text(secrets, "acme-object-storage", "secret-access-key");
+        assert_eq!(key(&first), key(&again));
+    }
+}
+
+#[test]
+fn a_broken_value_is_an_error_that_names_secret_and_key_and_shows_nothing() {
+    let first = secrets(&complete(&[], 1, now()).unwrap());
+    for (name, key) in [
+        ("acme-auth", "mongodb-uri"),
+        ("acme-chat", "redis-url"),
+        ("acme-mongodb", "keyfile"),
+        ("acme-redis", "operator-password"),
+        ("acme-signing-keys", "keys.json"),
+        ("acme-message-keys", "keys.json"),
+        ("acme-ca", "tls.crt"),
+        ("acme-edge-tls", "tls.key"),
+    ] {
+        for garbage in ["", "gar:bage@%%", "\u{0}"] {
+            let mut secrets = first.clone();
+            garbage.as_bytes().clone_into(value(&mut secrets, name, key));
+            let error = complete(&secrets, 2, now()).unwrap_err();
+            assert_eq!(error.category(), "SecretBroken");
+            let message = error.to_string();
+            assert!(message.contains(name) && message.contains(key), "{message}");
+            assert!(!message.contains("gar:bage"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn message_keys_that_are_gone_while_messages_are_stored_are_not_replaced() {
+    let names = names();
+    let error =
+        Material::complete(&Existing::default().with_data_stored(true), &names, &mut StdRng::seed_from_u64(1), now());
+    assert_eq!(error.unwrap_err().category(), "SecretLost");
+}
+
+#[test]
+fn a_uri_follows_the_members_and_keeps_its_password() {
+    let first = complete(&[], 1, now()).unwrap();
+    let mut names = names();
+    names.mongodb_members = 3;
+    let existing = Existing::new(secrets(&first));
+    let grown = Material::complete(&existing, &names, &mut StdRng::seed_from_u64(2), now()).unwrap();
+    assert_eq!(password(&first.mongodb.users, "chat"), password(&grown.mongodb.users, "chat"));
+    let rendered = grown.rendered(&names);
+    let chat = rendered.iter().find(|rendered| rendered.name() == "acme-chat").unwrap();
+    let uri = chat.to_secret(ObjectMeta::default()).data.unwrap()["mongodb-uri"].clone();
+    let hosts = (0..3).map(|n| format!("acme-mongodb-{n}.acme-mongodb.chat.svc:27017")).collect::<Vec<_>>().join(",");
+    let password = password(&grown.mongodb.users, "chat");
+    let wanted = format!("mongodb://chat:{password}@{hosts}/chat?replicaSet=rs0&authSource=admin");
+    assert_eq!(uri, ByteString(wanted.into_bytes()));
+}
+
+#[test]
+fn the_certificate_of_the_edge_is_renewed_at_two_thirds_of_its_life_by_the_same_authority() {
+    let first = complete(&[], 1, now()).unwrap();
+    let day = |days: i64| now() + jiff::SignedDuration::from_hours(24 * days);
+    let kept = complete(&secrets(&first), 2, day(59)).unwrap();
+    assert_eq!(kept.edge.pem(), first.edge.pem());
+    let renewed = complete(&secrets(&first), 2, day(61)).unwrap();
+    assert_ne!(renewed.edge.pem(), first.edge.pem());
+    assert_eq!(renewed.authority.pem(), first.authority.pem());
+    assert!(renewed.edge.not_after() > day(150));
+    assert!(first.renew_at() > day(59) && first.renew_at() < day(61));
+}
+
+#[test]
+fn another_host_or_another_authority_makes_another_certificate() {
+    let first = complete(&[], 1, now()).unwrap();
+    let mut other = names();
+    other.host = "talk.acme.example".to_owned();
+    let existing = Existing::new(secrets(&first));
+    let moved = Material::complete(&existing, &other, &mut StdRng::seed_from_u64(2), now()).unwrap();
+    assert_ne!(moved.edge.pem(), first.edge.pem());
+    assert_eq!(moved.authority.pem(), first.authority.pem());
+
+    let left: Vec<_> = secrets(&first).into_iter().filter(|s| s.metadata.name.as_deref() != Some("acme-ca")).collect();
+    let reissued = complete(&left, 2, now()).unwrap();
+    assert_ne!(reissued.edge.pem(), first.edge.pem());
+    assert!(reissued.edge.serves(&reissued.authority, &names().edge_subjects(), now()));
+    assert!(!first.edge.serves(&reissued.authority, &names().edge_subjects(), now()));
+}
+
+#[test]
+fn the_acl_file_closes_the_default_user_and_holds_no_password() {
+    let material = complete(&[], 1, now()).unwrap();
+    let acl = text(&secrets(&material), "acme-redis", "users.acl");
+    assert!(acl.starts_with("user default off "));
+    for login in material.redis.users.iter().chain([&material.redis.operator]) {
+        assert!(acl.contains(&format!("user {} on #", login.user)));
+        assert!(!acl.contains(login.exposed()));
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let material = complete(&[], 1, now()).unwrap();
+    let existing = Existing::new(secrets(&material));
+    let shown = format!("{material:?} {:?} {existing:?}", material.rendered(&names()));
+    let hidden = [
+        password(&material.mongodb.users, "auth"),
+        material.redis.operator.exposed(),
+        material.mongodb.key_file.expose_secret(),
+        material.signing_keys.text(),
+        material.message_keys.text(),
+        material.object_storage.secret_access_key.expose_secret(),
+        "PRIVATE KEY",
+    ];
+    for secret in hidden {
+        assert!(!shown.contains(secret));
+    }
+}
+
+#[test]
+fn pods_restart_only_for_what_they_read_at_their_start() {
+    let first = complete(&[], 1, now()).unwrap();
+    let mut kept = secrets(&first);
+    kept.retain(|secret| secret.metadata.name.as_deref() != Some("acme-auth"));
+    let again = complete(&kept, 2, now()).unwrap();
+    for component in ["mongodb", "redis", "rabbitmq", "object-storage"] {
+        assert!(first.read_at_start(component).is_some());
+        assert_eq!(first.read_at_start(component), again.read_at_start(component));
+    }
+    assert_eq!(first.read_at_start("chat"), None);
+    let other = complete(&[], 3, now()).unwrap();
+    assert_ne!(first.read_at_start("redis"), other.read_at_start("redis"));
+}

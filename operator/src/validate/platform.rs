@@ -1,0 +1,200 @@
+//! The platform as every later step sees it: nothing optional that has a default, nothing out of range.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use crate::api::{DeletionPolicy, EmailTls, ExposureType, PullPolicy, Quantity};
+use crate::secrets::{Material, Names};
+
+/// A platform that can be built.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// Its name, namespace and host, which all other names are made of.
+    pub names: Names,
+    /// The reference by which the cluster removes what it owns along with it.
+    pub owner: OwnerReference,
+    /// What happens to the data in the end.
+    pub deletion_policy: DeletionPolicy,
+    /// The release of the services, three numbers.
+    pub version: String,
+    /// Where images come from.
+    pub images: Images,
+    /// The host name that people use.
+    pub host: String,
+    /// The certificate of the edge.
+    pub tls: TlsSource,
+    /// The Service of the edge.
+    pub exposure: Exposure,
+    /// What stands behind the edge, once it is known.
+    pub upstreams: Option<Upstreams>,
+    /// The edge.
+    pub edge: Workload,
+    /// The gateway service.
+    pub gateway: Workload,
+    /// The auth service.
+    pub auth: Workload,
+    /// The chat service.
+    pub chat: Workload,
+    /// The media service.
+    pub media: Workload,
+    /// The notification service.
+    pub notification: Workload,
+    /// The web client.
+    pub web: Workload,
+    /// The MongoDB replica set.
+    pub mongodb: MongoDb,
+    /// The Redis server.
+    pub redis: Server,
+    /// The `RabbitMQ` broker.
+    pub rabbitmq: Server,
+    /// The managed S3 store.
+    pub object_storage: Server,
+    /// The SMTP server, if any.
+    pub email: Option<Email>,
+    /// Everything secret.
+    pub material: Material,
+}
+
+/// Where images come from.
+#[derive(Clone, Debug, Default)]
+pub struct Images {
+    /// The registry that stands in for the public one, without a slash at its end.
+    pub registry: Option<String>,
+    /// When nodes pull.
+    pub pull_policy: PullPolicy,
+    /// Names of Secrets that nodes log in with.
+    pub pull_secrets: Vec<String>,
+}
+
+/// The certificate of the edge.
+#[derive(Clone, Debug)]
+pub enum TlsSource {
+    /// One from the operator's own authority.
+    Own,
+    /// The user's.
+    Secret {
+        /// Name of the Secret.
+        name: String,
+        /// The certificate chain, PEM.
+        certificate: String,
+    },
+}
+
+/// The Service of the edge.
+#[derive(Clone, Debug, Default)]
+pub struct Exposure {
+    /// Its type.
+    pub type_: ExposureType,
+    /// The port of every node, if the user chose one.
+    pub node_port: Option<i32>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The addresses behind the edge. Reads and writes as `gateway=10.96.0.7,web=10.96.0.9`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Upstreams {
+    /// Of the gateway's Service.
+    pub gateway: IpAddr,
+    /// Of the web client's Service.
+    pub web: IpAddr,
+}
+
+impl fmt::Display for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gateway={},web={}", self.gateway, self.web)
+    }
+}
+
+impl FromStr for Upstreams {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (gateway, web) = text.split_once(',').ok_or(())?;
+        let address = |part: &str, name| part.strip_prefix(name).and_then(|address| address.parse().ok()).ok_or(());
+        Ok(Self { gateway: address(gateway, "gateway=")?, web: address(web, "web=")? })
+    }
+}
+
+/// A component without data of its own.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Pods.
+    pub replicas: i32,
+    /// CPU and memory of each.
+    pub resources: ResourceRequirements,
+}
+
+/// The members of a replica set: 1, 3, 5 or 7.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MemberCount(i32);
+
+impl MemberCount {
+    /// A set of one, which has no fail-over.
+    pub const ONE: Self = Self(1);
+
+    /// A number of members; none where it is not allowed.
+    #[must_use]
+    pub fn new(members: i32) -> Option<Self> {
+        matches!(members, 1 | 3 | 5 | 7).then_some(Self(members))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i32 {
+        self.0
+    }
+}
+
+/// The MongoDB replica set.
+#[derive(Clone, Debug)]
+pub struct MongoDb {
+    /// Its members.
+    pub members: MemberCount,
+    /// The volume of each.
+    pub storage: Storage,
+    /// CPU and memory of each.
+    pub resources: ResourceRequirements,
+    /// The limit of memory of each, in MiB.
+    pub memory_mebibytes: u64,
+}
+
+/// A server of one pod that holds data.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its volume.
+    pub storage: Storage,
+    /// CPU and memory.
+    pub resources: ResourceRequirements,
+    /// The limit of memory, in MiB.
+    pub memory_mebibytes: u64,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    /// Its size.
+    pub size: Quantity,
+    /// Its class; none is the cluster's default.
+    pub class_name: Option<String>,
+}
+
+/// The SMTP server.
+#[derive(Clone, Debug)]
+pub struct Email {
+    /// Its host name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How connections are encrypted.
+    pub tls: EmailTls,
+    /// The sender.
+    pub from: String,
+    /// Name of the Secret with the log-in, if the server wants one.
+    pub credentials: Option<String>,
+}

@@ -1,0 +1,124 @@
+//! What starts a run: the documents themselves, everything the operator has made, and the Secrets that documents name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{Config, Controller, Error as ControllerError};
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::ChatPlatform;
+use crate::build::labels;
+use crate::reconcile::{Context, error_policy, reconcile};
+
+type Document = DeserializeGuard<ChatPlatform>;
+
+/// Platforms that are worked on at once.
+const AT_ONCE: u16 = 4;
+/// How long events are gathered before a run: a change of one platform brings dozens.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// Runs the pipeline whenever something changes, in one namespace or in all, until `stop`; runs under way are finished.
+pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>, stop: CancellationToken) {
+    let (reader, writer) = store::<Document>();
+    let documents = watcher(api::<Document>(&client, namespace), watcher::Config::default())
+        .default_backoff()
+        .modify(|document| document.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .applied_objects()
+        // The status is our own, and no reason to run.
+        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let named = reader.clone();
+    let platforms = reader.clone();
+    Controller::for_stream(documents, reader)
+        .with_config(Config::default().concurrency(AT_ONCE).debounce(DEBOUNCE))
+        .watches_stream(made::<ConfigMap>(&client, namespace), |object| platform_of(&object))
+        .watches_stream(made::<Service>(&client, namespace), |object| platform_of(&object))
+        .watches_stream(made::<StatefulSet>(&client, namespace), |object| platform_of(&object))
+        .watches_stream(made::<Deployment>(&client, namespace), |object| platform_of(&object))
+        // All Secrets, as metadata: users' own carry no label of ours.
+        .watches_stream(changes::<Secret>(&client, namespace, watcher::Config::default()), move |secret| {
+            platform_of(&secret).map_or_else(|| naming(&named, &secret), |platform| vec![platform])
+        })
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|outcome| {
+            match outcome {
+                // What a platform owned is being removed after it.
+                Err(ControllerError::ObjectNotFound(_)) => context
+                    .forget(|uid| platforms.state().iter().any(|document| document.meta().uid.as_deref() == Some(uid))),
+                Err(ControllerError::QueueError(error)) => {
+                    tracing::warn!(error = %error, "a watch was interrupted; it goes on")
+                }
+                // Told by the error policy.
+                Err(ControllerError::ReconcilerFailed(..) | _) | Ok(_) => {}
+            }
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Api<K> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+type Change<K> = Result<PartialObjectMeta<K>, watcher::Error>;
+
+/// Changes, removals included, of the objects of a kind that the operator has made.
+fn made<K>(client: &Client, namespace: Option<&str>) -> impl futures::Stream<Item = Change<K>> + Send + 'static + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    changes(client, namespace, watcher::Config::default().labels(&labels::ours()))
+}
+
+fn changes<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    config: watcher::Config,
+) -> impl futures::Stream<Item = Change<K>> + Send + 'static + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api::<PartialObjectMeta<K>>(client, namespace), config).default_backoff().touched_objects()
+}
+
+/// The platform that an object was made for, by its labels.
+fn platform_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Document>> {
+    let labels = object.metadata.labels.as_ref()?;
+    labels.get(labels::MANAGED_BY).filter(|by| *by == crate::FIELD_MANAGER)?;
+    let platform = labels.get(labels::INSTANCE)?;
+    Some(ObjectRef::new(platform).within(object.metadata.namespace.as_deref()?))
+}
+
+/// The platforms whose documents name a Secret.
+fn naming(documents: &Store<Document>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<Document>> {
+    let (name, namespace) = (secret.metadata.name.as_deref(), secret.metadata.namespace.as_deref());
+    let names = |document: &ChatPlatform| {
+        let tls = document.spec.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
+        let email = document.spec.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref());
+        let email = email.map(|secret| secret.name.as_str());
+        name.is_some() && (tls == name || email == name)
+    };
+    documents
+        .state()
+        .iter()
+        .filter(|document| document.namespace().as_deref() == namespace && document.0.as_ref().is_ok_and(names))
+        .map(|document| ObjectRef::from_obj(document.as_ref()))
+        .collect()
+}
