@@ -86,3 +86,20 @@ async fn a_log_out_while_redis_is_down_is_made_known_when_it_is_back() {
     redis.restart().unwrap();
     auth.until("the session is marked in Redis", async || auth.is_revoked_in_redis(&ada.session()).await).await;
 }
+
+#[tokio::test]
+async fn the_rights_that_the_service_has_in_redis_are_enough() {
+    // As docs/reference/wiring.md gives them.
+    let acl = "user default off\nuser auth on >secret ~auth:* resetchannels &auth:* +@all -@dangerous\n";
+    let redis = servers::Redis::start_with_users(acl).unwrap();
+    let auth = Auth::start_with_redis(redis.url_for("auth", "secret")).await;
+    let ada = auth.register("ada").await;
+    let wrong = json!({"username": "ada", "password": "a wrong password"});
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(auth.post("/api/v1/auth/login", &wrong).await.0);
+    }
+    assert!(answers.contains(&StatusCode::TOO_MANY_REQUESTS), "attempts are counted: {answers:?}");
+    auth.post_as("/api/v1/auth/logout", &ada.access_token).await;
+    assert!(auth.is_revoked_in_redis(&ada.session()).await);
+}
