@@ -1,7 +1,7 @@
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use operator::provision::rabbitmq::{EXCHANGE, Target, provision};
 use operator::secrets::{Login, Material, Names};
@@ -106,6 +106,14 @@ async fn a_broker_gets_its_exchange_and_users_that_reach_their_own_names_alone()
     let consumer = channel(&connection).await;
     declare(&consumer, "notification.events").await.unwrap();
     bind(&consumer, "notification.events").await.unwrap();
+    // What fails goes through an exchange of its own, to be delayed and tried again.
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let router = "notification.events.router";
+    consumer.exchange_declare(router.into(), ExchangeKind::Direct, durable, FieldTable::default()).await.unwrap();
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(router.into()));
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    consumer.queue_declare("notification.events.delay.1000".into(), options, arguments).await.unwrap();
     refused(publish(&channel(&connection).await).await);
     refused(declare(&channel(&connection).await, "other.events").await);
 }
