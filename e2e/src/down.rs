@@ -15,8 +15,13 @@ pub fn down(name: &str) -> Result<()> {
     for gone in &removed {
         progress.say(format!("✓ removed the cluster {gone}, which a test run that was killed had left"));
     }
+    let was_there = cluster::names(&cache).iter().any(|known| known == name);
     cluster::remove(&cache, name, None)?;
-    progress.say(format!("✓ removed the cluster {name}"));
+    progress.say(if was_there {
+        format!("✓ removed the cluster {name}")
+    } else {
+        format!("no cluster {name} is here")
+    });
     let others = cluster::names(&cache);
     if !others.is_empty() {
         progress.say(format!("the Docker daemon stays: {} still uses it", others.join(", ")));

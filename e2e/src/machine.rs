@@ -1,6 +1,6 @@
 //! What our daemon and its containers can leave on the machine, cleared and then looked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -25,6 +25,9 @@ pub struct Machine {
 /// How the machine was before the daemon first started.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Before {
+    /// The boot it was written in: after a reboot all of it is void.
+    boot: String,
+    kernel: BTreeMap<String, String>,
     firewall: Vec<String>,
 }
 
@@ -44,10 +47,24 @@ impl Machine {
         Self { cache: cache.clone(), folders, cgroup }
     }
 
-    /// Writes down how the machine is, to compare with at the end.
+    /// Writes down how the machine is, to compare with and to go back to at the end. What was written in this boot stays: a
+    /// daemon that is started again finds the machine as an earlier one changed it.
     pub fn remember(&self) -> Result<()> {
-        let before = Before { firewall: firewall() };
-        fs::write(self.memory(), serde_json::to_vec_pretty(&before)?).context("cannot write to the cache")
+        if self.before().is_some() {
+            return Ok(());
+        }
+        fs::write(self.memory(), serde_json::to_vec_pretty(&Before::now())?).context("cannot write to the cache")
+    }
+
+    /// Sets the kernel's settings back and forgets how the machine was: for when all is cleared.
+    pub fn restore(&self) -> Result<()> {
+        for (setting, value) in self.before().map(|before| before.kernel).unwrap_or_default() {
+            if kernel_setting(&setting).is_some_and(|now| now != value) {
+                fs::write(Path::new("/proc/sys").join(&setting), &value)
+                    .with_context(|| format!("cannot set {setting} back to {value}"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends, unmounts and removes what is left of the daemon's containers after it has gone.
@@ -79,7 +96,7 @@ impl Machine {
     /// Looks for everything that [`Machine::clear`] clears.
     #[must_use]
     pub fn checks(&self) -> Vec<Check> {
-        let before = self.before();
+        let before = self.before().unwrap_or_else(Before::now);
         let processes = self.processes().into_iter().map(|(pid, command)| format!("{pid} {command}")).collect();
         let namespaces = self.mounts().into_iter().filter(|mount| mount.contains("/netns/")).collect();
         let links = self.links();
@@ -96,6 +113,7 @@ impl Machine {
             Check { what: "routes", left: routes },
             Check { what: "cgroups", left: self.cgroups().iter().map(|path| path.display().to_string()).collect() },
             Check { what: "firewall rules", left: new_lines(&before.firewall, &firewall()) },
+            Check { what: "kernel settings", left: changes(&before.kernel, &kernel_settings()) },
             Check { what: "files in /run", left: self.files_in_run() },
         ]
     }
@@ -104,12 +122,10 @@ impl Machine {
         self.cache.root().join("machine-before.json")
     }
 
-    fn before(&self) -> Before {
-        fs::read(self.memory())
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            // Nothing remembered: nothing was started, and what there is now is what was there.
-            .unwrap_or_else(|| Before { firewall: firewall() })
+    /// Nothing remembered in this boot: nothing was started, or what was started has gone.
+    fn before(&self) -> Option<Before> {
+        let before: Before = serde_json::from_slice(&fs::read(self.memory()).ok()?).ok()?;
+        (before.boot == boot()).then_some(before)
     }
 
     fn is_ours(&self, text: &str) -> bool {
@@ -186,6 +202,41 @@ impl Machine {
     }
 }
 
+impl Before {
+    fn now() -> Self {
+        Self { boot: boot(), kernel: kernel_settings(), firewall: firewall() }
+    }
+}
+
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// What a kubelet sets for the whole machine, from within its node too (`--protect-kernel-defaults` off).
+const KERNEL_SETTINGS: [&str; 6] = [
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+];
+
+fn kernel_settings() -> BTreeMap<String, String> {
+    KERNEL_SETTINGS.iter().filter_map(|name| Some(((*name).to_owned(), kernel_setting(name)?))).collect()
+}
+
+fn kernel_setting(name: &str) -> Option<String> {
+    Some(fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?.trim().to_owned())
+}
+
+fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    now.iter()
+        .filter(|(name, value)| before.get(*name).is_some_and(|was| was != *value))
+        .map(|(name, value)| format!("{name} is {value} and was {}", before[name]))
+        .collect()
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && text.windows(part.len()).any(|window| window == part)
 }
@@ -254,6 +305,13 @@ mod tests {
         let before = rules("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j X\nCOMMIT\n");
         let after = rules("# later\n*filter\n:INPUT ACCEPT [9:9]\n:DOCKER - [0:0]\n-A INPUT -j X\nCOMMIT\n");
         assert_eq!(new_lines(&before, &after), [":DOCKER -"]);
+    }
+
+    #[test]
+    fn a_kernel_setting_that_changed_is_told_with_both_values() {
+        let settings = |panic: &str| BTreeMap::from([("kernel/panic".to_owned(), panic.to_owned())]);
+        assert_eq!(changes(&settings("0"), &settings("10")), ["kernel/panic is 10 and was 0"]);
+        assert!(changes(&settings("0"), &settings("0")).is_empty());
     }
 
     #[test]

@@ -53,12 +53,14 @@ pub fn holder_of(port: u16) -> Option<String> {
     let inode = tables.iter().find_map(|table| listening_inode(&fs::read_to_string(table).ok()?, port))?;
     let socket = format!("socket:[{inode}]");
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        // Beside the numbers there is `self`, which is nobody's name.
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let holds = fs::read_dir(process.path().join("fd"))
             .ok()?
             .flatten()
             .any(|file| fs::read_link(file.path()).is_ok_and(|target| target.to_string_lossy() == socket));
         let name = fs::read_to_string(process.path().join("comm")).ok()?;
-        holds.then(|| format!("{} (process {})", name.trim(), process.file_name().to_string_lossy()))
+        holds.then(|| format!("{} (process {pid})", name.trim()))
     })
 }
 

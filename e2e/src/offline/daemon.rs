@@ -80,6 +80,7 @@ impl Daemon {
             }
         }
         self.machine().clear()?;
+        self.machine().restore()?;
         match fs::remove_dir_all(&self.run) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", self.run.display()))
