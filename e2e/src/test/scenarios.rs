@@ -22,15 +22,7 @@ pub(super) fn is_named(name: &str) -> bool {
 
 pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let built = images::compile(&bench.cache, &bench.progress)?;
-    let cluster = match &bench.options.on {
-        Some(name) => Cluster::existing(name)?.with_context(|| format!("no cluster {name} runs here"))?,
-        None => {
-            let name = format!("test-{}", std::process::id());
-            // A kept cluster must not be taken for one whose run was killed.
-            let up = if bench.options.keep { Cluster::up } else { Cluster::up_for_this_process };
-            up(&name, Ports::free()?, &bench.progress)?
-        }
-    };
+    let cluster = cluster(bench)?;
     let keep = bench.options.keep || bench.options.on.is_some();
     let taken_down = TakenDown { cluster: &cluster, keep, progress: &bench.progress };
 
@@ -40,6 +32,17 @@ pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let tally = scenarios::run(&selected(bench.options.name.as_deref()), &stage, &bench.progress);
     drop(taken_down);
     Ok(tally)
+}
+
+/// One that an earlier run kept, or a new one.
+fn cluster(bench: &Bench) -> Result<Cluster> {
+    if let Some(name) = &bench.options.on {
+        return Cluster::existing(name)?.with_context(|| format!("no cluster {name} runs here"));
+    }
+    let name = format!("test-{}", std::process::id());
+    // A kept cluster must not be taken for one whose run was killed.
+    let up = if bench.options.keep { Cluster::up } else { Cluster::up_for_this_process };
+    up(&name, Ports::free()?, &bench.progress)
 }
 
 /// Those whose names hold the text; all when it names the part.
