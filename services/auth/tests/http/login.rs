@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -37,21 +39,26 @@ async fn a_wrong_password_and_an_unknown_account_are_refused_alike() {
 async fn an_unknown_account_costs_as_much_work_as_a_known_one() {
     let auth = Auth::start().await;
     auth.register("ada").await;
-    let time = async |email: &str| {
+    let time = async |email: &str, round: usize| {
         let body = json!({"email": email, "password": "another password"});
+        // From an address of its own, or the lockout would answer.
+        let request =
+            auth.client.post(auth.url("/api/v1/auth/login")).header("x-forwarded-for", format!("192.0.2.{round}"));
         let began = std::time::Instant::now();
-        auth.post("/api/v1/auth/login", &body).await;
+        let answer = request.json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         began.elapsed()
     };
-    // The quickest of several, so that what else the machine does is left out.
-    let mut known = Vec::new();
-    let mut unknown = Vec::new();
-    for n in 0..5 {
-        known.push(time("ada@example.org").await);
-        unknown.push(time(&format!("nobody{n}@example.org")).await);
+    // What else the machine does can only lengthen a time, so the shortest ones are compared, of as many as it takes.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for round in 0..100 {
+        known = known.min(time("ada@example.org", round).await);
+        unknown = unknown.min(time("nobody@example.org", round).await);
+        if round >= 4 && known < unknown * 3 {
+            return;
+        }
     }
-    let (known, unknown) = (known.into_iter().min().unwrap(), unknown.into_iter().min().unwrap());
-    assert!(unknown * 3 > known, "unknown accounts answer in {unknown:?}, known ones in {known:?}");
+    panic!("unknown accounts are answered in {unknown:?}, known ones in {known:?}");
 }
 
 #[tokio::test]
