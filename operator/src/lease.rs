@@ -147,6 +147,9 @@ impl Election {
         let write = async { self.api.replace(&name, &PostParams::default(), &lease).await };
         match tokio::time::timeout(self.timing.retry, write).await {
             Ok(Ok(_)) => info!("gave the lease back"),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                info!("the lease had already passed to another");
+            }
             Ok(Err(error)) => warn!(error = %error, "cannot give the lease back; it ends by itself"),
             Err(_) => warn!("no answer to giving the lease back; it ends by itself"),
         }
