@@ -1,6 +1,6 @@
 //! Turns at writing to a conversation.
 //!
-//! MongoDB would let one of two transactions on the same conversation fail and run again; within one process it is cheaper to wait.
+//! `MongoDB` would let one of two transactions on the same conversation fail and run again; within one process it is cheaper to wait.
 //! It also keeps what is published after each transaction in the order of the transactions.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};

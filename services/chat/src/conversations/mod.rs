@@ -202,8 +202,8 @@ fn revised(
     }
 }
 
-fn not_in(these: &StoredConversation, those: &StoredConversation) -> Vec<UserId> {
-    these.member_ids().into_iter().filter(|user| those.role_of(*user).is_none()).collect()
+fn not_in(this: &StoredConversation, other: &StoredConversation) -> Vec<UserId> {
+    this.member_ids().into_iter().filter(|user| other.role_of(*user).is_none()).collect()
 }
 
 impl AsStoreError for ConversationError {

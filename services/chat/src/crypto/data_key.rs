@@ -54,12 +54,12 @@ impl DataKey {
     /// Wraps the key by the ring's current key-encryption key, for this conversation.
     pub fn wrap(
         &self,
-        ring: &KeyRing,
+        keys: &KeyRing,
         conversation: ConversationId,
         rng: &mut impl CryptoRng,
     ) -> Result<WrappedKey, UnwrapError> {
-        let key_id = ring.current_id().to_owned();
-        let key = ring.key(&key_id).ok_or_else(|| UnwrapError::UnknownKey(key_id.clone()))?;
+        let key_id = keys.current_id().to_owned();
+        let key = keys.key(&key_id).ok_or_else(|| UnwrapError::UnknownKey(key_id.clone()))?;
         let mut nonce = [0; NONCE_LENGTH];
         rng.fill_bytes(&mut nonce);
         let aad = associated_data(conversation, &key_id);

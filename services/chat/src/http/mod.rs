@@ -38,13 +38,11 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         let key = value.to_str().ok().filter(|key| (1..=LONGEST_NONCE).contains(&key.len()));
-        match key {
-            Some(key) => Ok(Self(Some(key.to_owned()))),
-            None => {
-                let message = format!("must be 1 to {LONGEST_NONCE} visible ASCII characters");
-                Err(Problem::validation_failed().error("Idempotency-Key", message).into())
-            }
-        }
+        let Some(key) = key else {
+            let message = format!("must be 1 to {LONGEST_NONCE} visible ASCII characters");
+            return Err(Problem::validation_failed().error("Idempotency-Key", message).into());
+        };
+        Ok(Self(Some(key.to_owned())))
     }
 }
 

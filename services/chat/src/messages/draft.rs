@@ -18,7 +18,7 @@ pub const LONGEST_EMOJI: usize = 64;
 #[must_use]
 pub fn faults(message: &NewMessage) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    if !(message.text.is_empty() && !message.media_ids.is_empty()) {
+    if !message.text.is_empty() || message.media_ids.is_empty() {
         faults.extend(text_fault(&message.text));
     }
     if let Some(nonce) = &message.nonce

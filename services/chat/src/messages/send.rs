@@ -60,6 +60,7 @@ impl Waiting {
 
 impl Messages {
     /// Puts a message in its conversation's line; its place there is settled when this returns. The answer follows once it is stored.
+    #[must_use]
     pub fn submit(
         &self,
         conversation: ConversationId,

@@ -36,7 +36,7 @@ pub struct Inlet(mpsc::UnboundedSender<Input>);
 enum Input {
     Offered(Vec<Live>),
     Look,
-    Fetched(Result<Fetched, (ConversationId, StoreError)>),
+    Fetched(Result<Box<Fetched>, (ConversationId, StoreError)>),
     Looked { began: Timestamp, found: Result<Vec<StoredConversation>, StoreError> },
 }
 
@@ -124,7 +124,7 @@ impl Delivery {
         match input {
             Input::Offered(live) => live.into_iter().for_each(|live| self.offered(live)),
             Input::Look => self.look(),
-            Input::Fetched(Ok(fetched)) => self.fetched(fetched),
+            Input::Fetched(Ok(fetched)) => self.fetched(*fetched),
             Input::Fetched(Err((conversation, error))) => {
                 tracing::warn!(error = error.to_string(), "cannot fetch missing changes; trying again");
                 self.order.failed(conversation, Instant::now());
@@ -145,7 +145,8 @@ impl Delivery {
     fn fetch(&self, Fetch { conversation, after }: Fetch) {
         let (store, inlet, since) = (self.store.clone(), self.inlet.clone(), self.since());
         tokio::spawn(async move {
-            let fetched = fetch(&store, conversation, after, since).await.map_err(|error| (conversation, error));
+            let fetched = fetch(&store, conversation, after, since).await;
+            let fetched = fetched.map(Box::new).map_err(|error| (conversation, error));
             let _ = inlet.0.send(Input::Fetched(fetched));
         });
     }
@@ -156,8 +157,7 @@ impl Delivery {
         let last_change = changes.last().map_or(after, |message| message.change_seq);
         let Some(conversation) = conversation else {
             // It never was, or was removed altogether; nobody can read it.
-            self.order.fetched(id, u64::MAX, now);
-            return;
+            return self.order.forget(id);
         };
         let up_to = if more { last_change } else { last_change.max(conversation.seq) };
         let seen: HashSet<u64> = changes.iter().map(|message| message.change_seq).collect();

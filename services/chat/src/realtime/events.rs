@@ -120,23 +120,24 @@ impl Events {
         for Job { event, body, ack } in jobs {
             let parent = owner.trace.child();
             if event == "message:send" {
-                match trace::scope(parent, "message:send", self.submit(owner, body)).await {
+                match trace::scope(parent, "message:send", async { self.submit(owner, body) }).await {
                     Ok(submitted) => sent.push((parent, ack, submitted)),
                     Err(error) => {
                         outcome = outcome.and(flush(&mut sent).await);
-                        outcome = outcome.and(trace::scope(parent, "message:send", acknowledge(ack, Err(error))).await);
+                        outcome = outcome
+                            .and(trace::scope(parent, "message:send", async { acknowledge(ack, Err(error)) }).await);
                     }
                 }
                 continue;
             }
             outcome = outcome.and(flush(&mut sent).await);
-            let work = async { acknowledge(ack, self.perform(owner, &event, body).await).await };
+            let work = async { acknowledge(ack, self.perform(owner, &event, body).await) };
             outcome = outcome.and(trace::scope(parent, "socket event", work).await);
         }
         outcome.and(flush(&mut sent).await)
     }
 
-    async fn submit(&self, owner: &Owner, body: Option<Value>) -> Result<Submitted, ApiError> {
+    fn submit(&self, owner: &Owner, body: Option<Value>) -> Result<Submitted, ApiError> {
         let Send { conversation_id, message } = parse(body)?;
         Ok(self.messages.submit(conversation_id, owner.user, message))
     }
@@ -193,14 +194,14 @@ async fn flush(sent: &mut Vec<(TraceParent, AckSender, Submitted)>) -> Result<()
         let work = async {
             let stored = submitted.await.map_err(|_| MessageError::Interrupted).flatten();
             let answer = stored.map(|message| Answer::Message { message: Box::new(message) });
-            acknowledge(ack, answer.map_err(ApiError::from)).await
+            acknowledge(ack, answer.map_err(ApiError::from))
         };
         outcome = outcome.and(trace::scope(parent, "message:send", work).await);
     }
     outcome
 }
 
-async fn acknowledge(ack: AckSender, answer: Result<Answer, ApiError>) -> Result<(), TooSlow> {
+fn acknowledge(ack: AckSender, answer: Result<Answer, ApiError>) -> Result<(), TooSlow> {
     #[derive(Serialize)]
     struct Done {
         ok: bool,

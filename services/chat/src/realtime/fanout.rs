@@ -120,7 +120,7 @@ async fn subscribe(client: &redis::Client, replica: &str, inlet: &Inlet, revocat
         match listen(client, replica, inlet, revocations, &mut backoff).await {
             Ok(()) => tracing::warn!("the subscription to Redis ended; subscribing again"),
             Err(error) => {
-                tracing::warn!(error = error.to_string(), "the subscription to Redis broke; subscribing again")
+                tracing::warn!(error = error.to_string(), "the subscription to Redis broke; subscribing again");
             }
         }
         sleep(backoff).await;

@@ -67,7 +67,6 @@ struct Admitted {
 
 /// The layer that answers `/socket.io/`, and the task that ends its sockets in order at the stop: what clients have sent is stored and
 /// acknowledged, then their connections are closed, so that they connect elsewhere. After that it is `over`.
-#[must_use]
 pub fn layer(
     realtime: Realtime,
     settings: &Sockets,
@@ -137,7 +136,7 @@ impl Realtime {
         }
         let identity = self.identify(auth.as_ref()).await?;
         let (inbox, queue) = queue();
-        let attending = self.attendance.arrive(identity.user_id).await.map_err(unavailable)?;
+        let attending = self.attendance.arrive(identity.user_id).await.map_err(|error| unavailable(&error))?;
         let gone = closing.child_token();
         let admitted = Arc::new(Admitted {
             owner: Owner {
@@ -163,7 +162,7 @@ impl Realtime {
             TokenError::Invalid(_) => Refused::InvalidToken,
             TokenError::Expired => Refused::Expired,
         })?;
-        if self.revocations.is_revoked(identity.session_id).await.map_err(unavailable)? {
+        if self.revocations.is_revoked(identity.session_id).await.map_err(|error| unavailable(&error))? {
             return Err(Refused::Revoked);
         }
         Ok(identity)
@@ -223,7 +222,7 @@ fn listen(socket: &SocketRef, inbox: Inbox, admitted: &Arc<Admitted>, hub: Hub) 
     });
 }
 
-fn unavailable(error: redis::RedisError) -> Refused {
+fn unavailable(error: &redis::RedisError) -> Refused {
     tracing::warn!(error = error.to_string(), "cannot let a socket in without Redis");
     Refused::Unavailable
 }

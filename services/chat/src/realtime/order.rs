@@ -140,6 +140,11 @@ impl<T> Order<T> {
         line.next(now)
     }
 
+    /// There is no such conversation.
+    pub(super) fn forget(&mut self, conversation: ConversationId) {
+        self.lines.remove(&conversation);
+    }
+
     /// Fetching failed; it will be tried again.
     pub(super) fn failed(&mut self, conversation: ConversationId, now: Instant) {
         if let Some(line) = self.lines.get_mut(&conversation) {

@@ -11,6 +11,7 @@ use contract::id::UserId;
 use redis::aio::ConnectionManager;
 use redis::{RedisError, Script};
 use runtime::clock::Clock;
+use tokio::time::timeout;
 
 use crate::turns::Turns;
 
@@ -18,6 +19,9 @@ use crate::turns::Turns;
 const LIFE: Duration = Duration::from_mins(1);
 /// How often a replica renews its entries and takes out expired ones.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(15);
+
+/// How long sending a message waits to learn who is online.
+const QUICK: Duration = Duration::from_millis(500);
 
 const ONLINE: &str = "chat:online";
 
@@ -106,8 +110,12 @@ impl Presence {
         }
         let names: Vec<String> = users.iter().map(ToString::to_string).collect();
         let mut redis = self.0.redis.clone();
-        let scores: Result<Vec<Option<f64>>, _> =
-            redis::cmd("ZMSCORE").arg(ONLINE).arg(names).query_async(&mut redis).await;
+        let question =
+            async { redis::cmd("ZMSCORE").arg(ONLINE).arg(names).query_async::<Vec<Option<f64>>>(&mut redis).await };
+        let Ok(scores) = timeout(QUICK, question).await else {
+            tracing::warn!("Redis does not tell in time who is online");
+            return Vec::new();
+        };
         let now = self.now();
         match scores {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]

@@ -1,4 +1,4 @@
-//! What is kept in MongoDB, database `chat`: the collections `conversations` and `messages`.
+//! What is kept in `MongoDB`, database `chat`: the collections `conversations` and `messages`.
 //!
 //! Writes are acknowledged by a majority and reads see only what a majority has, so nothing that was ever answered can be rolled back.
 

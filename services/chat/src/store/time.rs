@@ -1,4 +1,4 @@
-//! Times as MongoDB keeps them: BSON dates, to the millisecond.
+//! Times as `MongoDB` keeps them: BSON dates, to the millisecond.
 
 use jiff::Timestamp;
 use mongodb::bson::DateTime;
@@ -14,7 +14,6 @@ fn time(date: DateTime) -> Timestamp {
     Timestamp::from_millisecond(date.timestamp_millis()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
 pub(crate) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     date(*at).serialize(serializer)
 }

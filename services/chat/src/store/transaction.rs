@@ -1,4 +1,4 @@
-//! Transactions that are tried again where MongoDB says that trying again helps.
+//! Transactions that are tried again where `MongoDB` says that trying again helps.
 
 use std::time::Duration;
 

@@ -12,3 +12,4 @@ mod events;
 mod platform;
 mod replicas;
 mod rest;
+mod slowness;

@@ -27,6 +27,8 @@ pub(crate) struct Platform {
     pub(crate) mongodb_uri: String,
     pub(crate) redis_url: String,
     pub(crate) rabbitmq_uri: String,
+    /// What a replica in this process lets wait for a socket.
+    pub(crate) buffered_packets: usize,
 }
 
 /// Someone with a session.
@@ -71,7 +73,7 @@ impl Platform {
         let jwks =
             json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "k", "x": x}]});
         fs::write(folder.path().join("jwks.json"), jwks.to_string()).unwrap();
-        let platform = Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri };
+        let platform = Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri, buffered_packets: 4096 };
         platform.write_message_keys("mk-1", &[("mk-1", 1)]);
         platform
     }
@@ -136,7 +138,7 @@ impl Platform {
             message_keys: MessageKeys { file: file("message-keys.json") },
             sockets: Sockets {
                 max_payload_bytes: 131_072,
-                buffered_packets: 4096,
+                buffered_packets: self.buffered_packets,
                 ping_interval_seconds: 25,
                 ping_timeout_seconds: 20,
             },
@@ -221,6 +223,13 @@ impl Replica {
         }
         all.reverse();
         all
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = reqwest::get(format!("{}/metrics", self.admin_url)).await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
     /// Stops as SIGTERM does, and waits for the end.

@@ -24,7 +24,7 @@ async fn two_replicas_deliver_to_each_others_sockets() {
     let client = Client::start();
     let of_ada = client.connect(&one.url, &ada.token).await;
     let of_bob = client.connect(&two.url, &bob.token).await;
-    assert_eq!(of_ada.wait_for("presence", 1).await, [json!({"userId": bob.id, "online": true})]);
+    of_ada.wait_until("presence", |told| *told == json!({"userId": bob.id, "online": true})).await;
 
     of_ada.burst("message:send", burst(&conversation, "ada", 20)).await;
     of_bob.wait_for("message:new", 20).await;
@@ -34,6 +34,27 @@ async fn two_replicas_deliver_to_each_others_sockets() {
     assert_eq!(of_bob.wait_for("message:new", 40).await, received);
     of_bob.ask("typing", json!({"conversationId": conversation, "active": true})).await;
     of_ada.wait_for("typing", 1).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_the_service_has_in_redis_are_enough() {
+    // As docs/reference/wiring.md gives them.
+    let rights = "~chat:* %R~auth:revoked:* resetchannels &chat:* &auth:* +@all -@dangerous";
+    let redis = servers::Redis::start_with_users(&format!("user default off\nuser chat on >secret {rights}\n")).unwrap();
+    let platform = Platform::with(redis.url_for("chat", "secret"), servers::RabbitMq::shared().virtual_host());
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob) = (Person::new(), Person::new());
+    let conversation = one.direct(&ada, &bob).await;
+    let client = Client::start();
+    let of_ada = client.connect(&one.url, &ada.token).await;
+    let of_bob = client.connect(&two.url, &bob.token).await;
+    of_ada.wait_until("presence", |told| told["online"] == true).await;
+    of_ada.ask("typing", json!({"conversationId": conversation, "active": true})).await;
+    of_bob.wait_for("typing", 1).await;
+    of_bob.disconnect().await;
+    of_ada.wait_until("presence", |told| told["online"] == false).await;
     one.stop().await;
     two.stop().await;
 }
