@@ -25,25 +25,29 @@ pub fn install() -> Result<()> {
         .name("signals".into())
         .spawn(move || {
             while signals.wait().is_ok() {
-                INTERRUPTED.store(true, Ordering::SeqCst);
-                let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-                for pid in running.iter().flatten() {
-                    // It may have ended in this moment, which is as good.
-                    let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
-                }
+                stop();
             }
         })
         .context("cannot start the signal thread")?;
     Ok(())
 }
 
-/// Whether somebody asked the harness to stop.
+/// Ends every running program and lets no new one start: somebody asked for it, or one of two things done at once failed.
+pub fn stop() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten() {
+        // It may have ended in this moment, which is as good.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
+    }
+}
+
+/// Whether the harness was asked to stop.
 #[must_use]
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// An error once somebody asked the harness to stop.
+/// An error once the harness was asked to stop.
 pub fn check() -> Result<()> {
     if interrupted() {
         bail!("interrupted");
