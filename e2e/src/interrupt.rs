@@ -10,6 +10,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static STOPPED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
 
 /// From now on SIGINT, SIGTERM and SIGHUP make every running [`crate::command::Run`] fail instead of killing the
@@ -25,6 +26,7 @@ pub fn install() -> Result<()> {
         .name("signals".into())
         .spawn(move || {
             while signals.wait().is_ok() {
+                INTERRUPTED.store(true, Ordering::SeqCst);
                 stop();
             }
         })
@@ -32,16 +34,21 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Ends every running program and lets no new one start: somebody asked for it, or one of two things done at once failed.
-pub fn stop() {
-    INTERRUPTED.store(true, Ordering::SeqCst);
+/// Ends every running program and lets no new one start until [`resume`].
+pub(crate) fn stop() {
+    STOPPED.store(true, Ordering::SeqCst);
     for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten() {
         // It may have ended in this moment, which is as good.
         let _ = kill(Pid::from_raw(*pid), Signal::SIGTERM);
     }
 }
 
-/// Whether the harness was asked to stop.
+/// Takes a [`stop`] back, unless a person asked for it.
+pub(crate) fn resume() {
+    STOPPED.store(interrupted(), Ordering::SeqCst);
+}
+
+/// Whether a person asked the harness to stop.
 #[must_use]
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
@@ -49,7 +56,7 @@ pub fn interrupted() -> bool {
 
 /// An error once the harness was asked to stop.
 pub fn check() -> Result<()> {
-    if interrupted() {
+    if STOPPED.load(Ordering::SeqCst) {
         bail!("interrupted");
     }
     Ok(())

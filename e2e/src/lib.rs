@@ -21,4 +21,5 @@ pub mod quirks;
 pub mod scenarios;
 pub mod source;
 pub mod test;
+pub mod together;
 pub mod up;

@@ -1,16 +1,13 @@
 //! `cargo e2e up`: from whatever is there to a running platform.
 
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::cluster::{self, Cluster, DEFAULT_NAME, Ports};
 use crate::command::on_path;
 use crate::platform::{self, Platform};
 use crate::progress::{Progress, seconds};
-use crate::{images, interrupt};
+use crate::{images, together};
 
 /// The document a first platform is made from.
 const EXAMPLE: &str = "examples/minimal.yaml";
@@ -38,33 +35,12 @@ pub fn bare(name: &str, ports: Ports) -> Result<()> {
 
 fn everything(cache: &Cache, name: &str, ports: Ports, progress: &Progress) -> Result<(Cluster, Platform)> {
     // Compiling needs no cluster, and a cluster that starts leaves cores idle.
-    let (cluster, built) = side_by_side(|| Cluster::up(name, ports, progress), || images::compile(cache, progress))?;
+    let (cluster, built) = together::both(|| Cluster::up(name, ports, progress), || images::compile(cache, progress))?;
     put_images(&cluster, &built, progress)?;
     platform::install_operator(&cluster, progress)?;
     let document = platform::document(EXAMPLE, &platform::exposed_on_this_machine())?;
     let platform = platform::apply(&cluster, &document, progress)?;
     Ok((cluster, platform))
-}
-
-/// Does both at once. When one fails the other is stopped: its result would be of no use, and the reason should be seen at once.
-fn side_by_side<A, B: Send>(
-    here: impl FnOnce() -> Result<A>,
-    beside: impl FnOnce() -> Result<B> + Send,
-) -> Result<(A, B)> {
-    let reason = Mutex::new(None);
-    let fail = |error: anyhow::Error| {
-        reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        interrupt::stop();
-    };
-    let results = thread::scope(|scope| {
-        let beside = scope.spawn(|| beside().map_err(fail).ok());
-        let here = here().map_err(fail).ok();
-        (here, beside.join().unwrap_or_default())
-    });
-    match (results, reason.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-        ((Some(here), Some(beside)), None) => Ok((here, beside)),
-        (_, reason) => Err(reason.unwrap_or_else(|| anyhow!("a thread panicked"))),
-    }
 }
 
 /// Builds what changed, loads it into the nodes and restarts what runs an older build.

