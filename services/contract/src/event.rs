@@ -27,7 +27,7 @@ pub mod header {
     pub const TYPE: &str = "cloudEvents:type";
     /// When it happened, RFC 3339.
     pub const TIME: &str = "cloudEvents:time";
-    /// Version of the CloudEvents specification.
+    /// Version of the `CloudEvents` specification.
     pub const SPEC_VERSION: &str = "cloudEvents:specversion";
 }
 

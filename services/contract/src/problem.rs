@@ -17,19 +17,19 @@ const TYPES: &str = "https://chatplatform.dev/problems/";
 pub struct Problem {
     /// Where the kind of problem is described; ends in `code`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// The kind of problem in a few words, the same each time it occurs.
-    pub title: String,
+    pub title: Box<str>,
     /// HTTP status, repeated from the answer.
     pub status: u16,
     /// What happened this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// Stable kebab-case name of the kind of problem, for programs to match.
     pub code: String,
     /// W3C trace id of the request, to find its logs by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
+    pub trace_id: Option<Box<str>>,
     /// Faults by field of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -49,8 +49,8 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, code: &str, title: &str) -> Self {
         Self {
-            kind: format!("{TYPES}{code}"),
-            title: title.to_owned(),
+            kind: format!("{TYPES}{code}").into(),
+            title: title.into(),
             status: status.as_u16(),
             detail: None,
             code: code.to_owned(),
@@ -62,7 +62,7 @@ impl Problem {
     /// With an account of what happened this time.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into());
         self
     }
 
@@ -76,7 +76,7 @@ impl Problem {
     /// With the trace id of the request.
     #[must_use]
     pub fn trace_id(mut self, trace_id: impl Into<String>) -> Self {
-        self.trace_id = Some(trace_id.into());
+        self.trace_id = Some(trace_id.into().into());
         self
     }
 

@@ -85,7 +85,8 @@ impl Connector {
     }
 }
 
-async fn within<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectorError> {
+/// Bounds a call to the broker: one that dies in the middle of it may leave it unanswered for ever.
+pub(crate) async fn within<T>(work: impl Future<Output = lapin::Result<T>>) -> Result<T, ConnectorError> {
     match tokio::time::timeout(CONNECT_TIMEOUT, work).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(ConnectorError::Timeout),

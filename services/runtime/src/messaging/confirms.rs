@@ -7,7 +7,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 
-use crate::connect::rabbitmq::ConnectorError;
+use crate::connect::rabbitmq::{ConnectorError, within};
 
 /// How long the broker may take to confirm; a quorum queue that elects a leader takes a second or two.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
@@ -38,8 +38,8 @@ pub enum PublishError {
 pub(super) struct ConfirmChannel(Channel);
 
 impl ConfirmChannel {
-    pub(super) async fn new(channel: Channel) -> Result<Self, lapin::Error> {
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    pub(super) async fn new(channel: Channel) -> Result<Self, ConnectorError> {
+        within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(Self(channel))
     }
 
@@ -55,9 +55,9 @@ impl ConfirmChannel {
         mandatory: bool,
         properties: BasicProperties,
         body: &[u8],
-    ) -> Result<PublisherConfirm, lapin::Error> {
+    ) -> Result<PublisherConfirm, ConnectorError> {
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        self.0.basic_publish(exchange.into(), key.into(), options, body, properties).await
+        within(self.0.basic_publish(exchange.into(), key.into(), options, body, properties)).await
     }
 }
 

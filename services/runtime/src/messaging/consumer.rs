@@ -22,7 +22,15 @@ use super::{
     confirms::{ConfirmChannel, PublishError, confirmed},
     topology, wire,
 };
-use crate::{connect::rabbitmq::Backoff, shutdown::Shutdown, telemetry::chain, trace};
+use crate::{
+    connect::rabbitmq::{Backoff, ConnectorError, within},
+    shutdown::Shutdown,
+    telemetry::chain,
+    trace,
+};
+
+/// Queues are replicated: each takes an election before it is declared, and there are several.
+const DECLARE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +82,7 @@ pub struct Consumer {
 #[derive(Debug, thiserror::Error)]
 enum ConsumeError {
     #[error(transparent)]
-    Connect(#[from] crate::connect::rabbitmq::ConnectorError),
+    Connect(#[from] ConnectorError),
     #[error("the broker failed")]
     Broker(#[from] lapin::Error),
     #[error("a delivery could not be passed on")]
@@ -119,10 +127,9 @@ impl Consumer {
         self.declare(&topology).await?;
         let channel = self.connector.channel().await?;
         let passing_on = Arc::new(ConfirmChannel::new(self.connector.channel().await?).await?);
-        channel.basic_qos(self.settings.concurrency.saturating_mul(2), BasicQosOptions::default()).await?;
-        let consumer = channel
-            .basic_consume(self.settings.queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-            .await?;
+        within(channel.basic_qos(self.settings.concurrency.saturating_mul(2), BasicQosOptions::default())).await?;
+        let (queue, options) = (self.settings.queue.into(), BasicConsumeOptions::default());
+        let consumer = within(channel.basic_consume(queue, "".into(), options, FieldTable::default())).await?;
         tracing::info!(queue = self.settings.queue, "consuming");
         backoff.reset();
 
@@ -143,16 +150,17 @@ impl Consumer {
         if !shutdown.soft().is_cancelled() {
             return Err(ConsumeError::Ended);
         }
-        channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
+        within(channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
         // What the broker sent ahead goes back to the queue with the channel.
-        channel.close(200, "stopping".into()).await?;
+        within(channel.close(200, "stopping".into())).await?;
         Ok(())
     }
 
     /// Declares the queues; should the exchange of events be missing, it too, if that is allowed.
     async fn declare(&self, topology: &Topology) -> Result<(), ConsumeError> {
         let channel = self.connector.channel().await?;
-        let Err(error) = topology.declare(&channel, self.settings.kinds).await else {
+        let declared = tokio::time::timeout(DECLARE_WITHIN, topology.declare(&channel, self.settings.kinds)).await;
+        let Err(error) = declared.map_err(|_| ConnectorError::Timeout).and_then(|outcome| Ok(outcome?)) else {
             let _ = channel.close(200, "declared".into()).await;
             return Ok(());
         };

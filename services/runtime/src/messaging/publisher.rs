@@ -12,6 +12,7 @@ use super::{
     confirms::{ConfirmChannel, confirmed},
     wire,
 };
+use crate::connect::rabbitmq::within;
 
 /// So many events may await their confirm at a time.
 const IN_FLIGHT: usize = 256;
@@ -88,7 +89,7 @@ impl Publisher {
         }
         let fresh = self.0.connector.channel().await?;
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        fresh.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default()).await?;
+        within(fresh.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default())).await?;
         let fresh = Arc::new(ConfirmChannel::new(fresh).await?);
         *channel = Some(Arc::clone(&fresh));
         Ok(fresh)
