@@ -208,6 +208,7 @@ fn acknowledge(ack: AckSender, answer: Result<Answer, ApiError>) -> Result<(), T
         #[serde(flatten)]
         answer: Answer,
     }
+    tracing::debug!(ok = answer.is_ok(), "acknowledging");
     let sent = match answer {
         Ok(answer) => ack.send(&Done { ok: true, answer }),
         Err(error) => ack.send(&json!({"ok": false, "error": error.into_problem()})),

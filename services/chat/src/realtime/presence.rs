@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use crate::turns::Turns;
 
 /// How long an entry holds without being renewed.
-const LIFE: Duration = Duration::from_mins(1);
+const LIFE: Duration = Duration::from_secs(40);
 /// How often a replica renews its entries and takes out expired ones.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(15);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
 
 /// How long sending a message waits to learn who is online.
 const QUICK: Duration = Duration::from_millis(500);

@@ -69,11 +69,10 @@ async fn every_change_is_told_with_who_was_there_and_without_the_text() {
     let (ada, bob, cleo) = (Person::new(), Person::new(), Person::new());
     let client = Client::start();
     // The queue is bound once an event has come through it.
-    loop {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while listener.heard.lock().unwrap().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "the queue is not bound");
         replica.direct(&Person::new(), &Person::new()).await;
-        if !listener.heard.lock().unwrap().is_empty() {
-            break;
-        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let _here = client.connect(&replica.url, &bob.token).await;
@@ -118,7 +117,9 @@ async fn events_wait_for_a_broker_that_is_away_and_none_is_lost() {
     let (ada, bob) = (Person::new(), Person::new());
     let conversation = replica.direct(&ada, &bob).await;
     let mut before = 0;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while !listener.heard.lock().unwrap().iter().any(|envelope| is_of("message.created")(&envelope)) {
+        assert!(tokio::time::Instant::now() < deadline, "nothing comes through");
         before += 1;
         replica.say(&ada, &conversation, "is anybody there?").await;
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -42,7 +42,8 @@ async fn two_replicas_deliver_to_each_others_sockets() {
 async fn the_rights_that_the_service_has_in_redis_are_enough() {
     // As docs/reference/wiring.md gives them.
     let rights = "~chat:* %R~auth:revoked:* resetchannels &chat:* &auth:* +@all -@dangerous";
-    let redis = servers::Redis::start_with_users(&format!("user default off\nuser chat on >secret {rights}\n")).unwrap();
+    let redis =
+        servers::Redis::start_with_users(&format!("user default off\nuser chat on >secret {rights}\n")).unwrap();
     let platform = Platform::with(redis.url_for("chat", "secret"), servers::RabbitMq::shared().virtual_host());
     let (one, two) = (platform.start().await, platform.start().await);
     let (ada, bob) = (Person::new(), Person::new());
