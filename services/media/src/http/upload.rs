@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use axum::{
+    body::Body,
     extract::{FromRequest, Multipart, Request, State, multipart::MultipartError},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use contract::{id::UserId, media::Media, problem::Problem};
+use futures::StreamExt;
 use runtime::{
     extract::Json,
     identity::Identity,
@@ -32,27 +34,41 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Takes a file in: 201 with its metadata. For every user.
 pub(super) async fn upload(
     State(state): State<AppState>,
-    identity: Identity,
-    headers: HeaderMap,
+    identity: ApiResult<Identity>,
     request: Request,
 ) -> ApiResult<Response> {
-    let limit = state.uploads.limit();
-    if content_length(&headers).is_some_and(|length| length > limit.saturating_add(FORM_ALLOWANCE)) {
-        return Err(too_large(limit).into());
-    }
-    let form = Multipart::from_request(request.map(Paced::body), &state).await.map_err(|rejection| {
-        ApiError::from(Problem::malformed_request(format!(
-            "Send a form of type multipart/form-data with the file in its field `{FIELD}`. {}.",
-            rejection.body_text()
-        )))
-    })?;
+    let identity = match admitted(identity, request.headers(), state.uploads.limit()) {
+        Ok(identity) => identity,
+        Err(refusal) => {
+            state.shutdown.spawn(linger(request.into_body()));
+            return Err(refusal);
+        }
+    };
+    let form = Multipart::from_request(request.map(Paced::body), &state).await.map_err(|_| not_a_form())?;
     let file = taken_in(state, identity.user_id, form).await?;
     let location = format!("/api/v1/media/{}", file.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Media::from(file))).into_response())
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+/// What can be told before any of the body is read.
+fn admitted(identity: ApiResult<Identity>, headers: &HeaderMap, limit: u64) -> ApiResult<Identity> {
+    let identity = identity?;
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit.saturating_add(FORM_ALLOWANCE)) {
+        return Err(too_large(limit).into());
+    }
+    let kind = text(header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    if !(kind.starts_with("multipart/form-data") && kind.contains("boundary=")) {
+        return Err(not_a_form().into());
+    }
+    Ok(identity)
+}
+
+fn not_a_form() -> Problem {
+    Problem::malformed_request(format!(
+        "Send a form of type multipart/form-data, with its boundary, and the file in its field `{FIELD}`."
+    ))
 }
 
 /// Runs the upload in a task of its own: it cleans up after itself even when the client, and with it the request, is gone.
@@ -67,7 +83,7 @@ async fn taken_in(AppState { uploads, shutdown, .. }: AppState, owner: UserId, m
             Err((error, remains)) => {
                 tracing::debug!(%error, "upload failed");
                 let _ = answer.send(Err(error));
-                tokio::join!(linger(form), clean_up(&uploads, remains));
+                tokio::join!(linger_in(form), clean_up(&uploads, remains));
             }
         }
     };
@@ -92,13 +108,20 @@ async fn receive(
     Err((UploadError::NoFile, None))
 }
 
-async fn linger(mut form: Multipart) {
+/// Reads the rest of a body, and of a form, that is not wanted.
+async fn linger(body: Body) {
+    let mut body = body.into_data_stream();
+    let rest = async { while let Some(Ok(_)) = body.next().await {} };
+    // Whoever sends on for longer has to live with the reset.
+    let _ = timeout(LINGER, rest).await;
+}
+
+async fn linger_in(mut form: Multipart) {
     let rest = async {
         while let Ok(Some(mut field)) = form.next_field().await {
             while let Ok(Some(_)) = field.chunk().await {}
         }
     };
-    // Whoever sends on for longer has to live with the reset.
     let _ = timeout(LINGER, rest).await;
 }
 

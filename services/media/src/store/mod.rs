@@ -1,4 +1,4 @@
-//! Where files live: their bytes in the object store, what is known of them in MongoDB.
+//! Where files live: their bytes in the object store, what is known of them in `MongoDB`.
 
 pub mod files;
 pub mod objects;

@@ -1,4 +1,4 @@
-//! The media service over HTTP, against a real MongoDB and a real S3 store.
+//! The media service over HTTP, against a real `MongoDB` and a real S3 store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -102,3 +102,24 @@ async fn a_request_that_is_no_form_with_a_file_is_told_so() {
     );
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_at_once_gets_to_read_why_though_the_body_is_long() {
+    let limit = 1 << 20;
+    let service = Service::start_with(ObjectStorage::shared(), &[("UPLOAD__MAX_BYTES", &limit.to_string())]).await;
+    let ada = service.user();
+    let url = format!("{}/api/v1/media", service.url);
+    for _ in 0..10 {
+        let body = noise(14, 16 << 20);
+        let form = service.http.post(&url).header("content-type", form::CONTENT_TYPE);
+        let too_long = form.bearer_auth(ada.token()).body(body.clone()).send().await.unwrap();
+        assert_eq!(too_long.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let short = body[..limit / 2].to_vec();
+        let not_a_form = ada.request(Method::POST, "/media").body(short).send().await.unwrap();
+        assert_eq!(not_a_form.status(), StatusCode::BAD_REQUEST);
+        let nobody =
+            service.http.post(&url).header("content-type", form::CONTENT_TYPE).body(body).send().await.unwrap();
+        assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    }
+    service.stop().await;
+}

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest pause: how late a letter may be once the mail server is back.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// How long to wait after the `attempts`-th try (from 1), give or take a quarter so that many do not return at once.
 pub(super) fn pause(attempts: u32, rng: &mut (impl Rng + ?Sized)) -> Duration {

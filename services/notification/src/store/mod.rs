@@ -1,4 +1,4 @@
-//! What the service remembers, in MongoDB.
+//! What the service remembers, in `MongoDB`.
 
 pub mod contacts;
 pub mod notifications;

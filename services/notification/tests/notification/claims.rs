@@ -11,7 +11,7 @@ use servers::MongoDb;
 
 use crate::events::message;
 
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 async fn notifications(users: usize, now: Timestamp) -> (Notifications, mongodb::Database) {
     let client = Client::with_uri_str(MongoDb::shared().uri()).await.unwrap();
@@ -50,7 +50,7 @@ async fn what_a_dead_worker_had_claimed_is_claimed_again_when_its_lease_is_over(
     assert_eq!(first.attempts, 1);
     assert!(notifications.claim(now + Duration::from_secs(59), LEASE).await.unwrap().is_none());
 
-    let second = notifications.claim(now + Duration::from_secs(60), LEASE).await.unwrap().unwrap();
+    let second = notifications.claim(now + Duration::from_mins(1), LEASE).await.unwrap().unwrap();
 
     assert_eq!((second.notification.id, second.attempts), (first.notification.id, 2));
     notifications.emailed(first.notification.id, now).await.unwrap();

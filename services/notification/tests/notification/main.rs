@@ -1,4 +1,4 @@
-//! The notification service, against a real MongoDB, a real broker and a real mail server.
+//! The notification service, against a real `MongoDB`, a real broker and a real mail server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -9,6 +9,7 @@ use contract::{
     page::Page,
     problem::Problem,
 };
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
@@ -37,7 +38,7 @@ use crate::{
 };
 
 /// How long a condition may take to come true: a broker that restarts takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running service.
 pub(crate) struct Service {
@@ -81,6 +82,7 @@ impl Service {
     /// A service on the shared database, this broker and this mail server.
     pub(crate) async fn start_with(broker: &RabbitMq, smtp: Option<&Smtp>, clock: Clock) -> Self {
         install_crypto();
+        log_if_asked();
         let folder = tempfile::tempdir().unwrap();
         let issuer = Issuer::new(folder.path());
         let settings: Settings = config::load_from(DEFAULTS, environment(folder.path(), broker, smtp, &[])).unwrap();
@@ -140,8 +142,9 @@ impl Service {
     pub(crate) async fn consuming(&self) {
         until("the queue has a consumer", async || {
             let Ok(channel) = self.broker.channel().await else { return false };
-            let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-            let queue = channel.queue_declare(notification::consumer::QUEUE.into(), options, Default::default()).await;
+            let options = QueueDeclareOptions::durable().passive();
+            let queue =
+                channel.queue_declare(notification::consumer::QUEUE.into(), options, FieldTable::default()).await;
             queue.is_ok_and(|queue| queue.consumer_count() > 0)
         })
         .await;
@@ -239,4 +242,12 @@ pub(crate) fn environment(
 /// TLS needs to be told which of the linked providers to use; told twice is fine.
 pub(crate) fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// `RUST_LOG=info` shows the service's log among the tests' output.
+fn log_if_asked() {
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        // Another test may have begun it.
+        let _ = runtime::telemetry::init(&config::Log { filter });
+    }
 }
