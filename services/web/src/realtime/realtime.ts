@@ -1,6 +1,6 @@
 import { io, type Socket } from "socket.io-client";
 import type { TokenSource } from "../api/client";
-import type { Acknowledgement, Changes, Conversation, Message, Problem } from "../api/wire";
+import type { Acknowledgement, Changes, Conversation, Message } from "../api/wire";
 import { conversationChanged, readUpTo, typingChanged } from "../conversations/slice";
 import { leavesGap, messageRefused, messagesReceived, messageWritten, type Pending } from "../messages/slice";
 import { presenceChanged } from "../people/slice";
@@ -41,7 +41,8 @@ export class Realtime {
       // The library reconnects by itself unless the server closed the socket, say because it stops or the token ended.
       if (reason === "io server disconnect") this.socket.connect();
     });
-    this.socket.on("connect_error", (error: Error & { data?: Partial<Problem> }) => {
+    // A refused handshake carries the problem's code as its message.
+    this.socket.on("connect_error", (error: Error) => {
       store.dispatch(connectionChanged("connecting"));
       if (!this.socket.active) void this.retryRefused(tokens, error);
     });
@@ -157,11 +158,11 @@ export class Realtime {
     }
   }
 
-  private async retryRefused(tokens: TokenSource, error: Error & { data?: Partial<Problem> }): Promise<void> {
+  private async retryRefused(tokens: TokenSource, error: Error): Promise<void> {
     // The handshake's token was refused. With a fresh one it may pass; without one the session has ended elsewhere.
     const token = await tokens.accessToken().catch(() => null);
     if (token === null) return;
-    if (error.data?.status === 401) tokens.reject(token);
+    if (error.message !== "unavailable") tokens.reject(token);
     setTimeout(() => this.socket.connect(), 1000 + Math.random() * 2000);
   }
 }
