@@ -62,6 +62,10 @@ fn report(result: Result<bool>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(_) if interrupt::interrupted() => {
+            eprintln!("\nstopped: run the same command again to go on, or `cargo e2e down` to remove what there is");
+            ExitCode::from(130)
+        }
         Err(error) => {
             eprintln!("\n{error:#}");
             ExitCode::FAILURE
