@@ -97,22 +97,22 @@ pub async fn apply(
     resources: Resources<Prepared>,
     observed: &Observed,
 ) -> Result<Resources<Applied>, Error> {
-    let applier = Applier { client, platform };
+    let to = Applier { client, platform };
     // Without `..`: a kind that nobody applies does not compile.
     let Resources { secrets, config_maps, services, stateful_sets, deployments, state: PhantomData } = resources;
     let applied = Resources {
-        secrets: applier.set(secrets, &observed.secrets).await?,
-        config_maps: applier.set(config_maps, &observed.config_maps).await?,
-        services: applier.set(services, &observed.services).await?,
-        stateful_sets: applier.set(stateful_sets, &observed.stateful_sets).await?,
-        deployments: applier.set(deployments, &observed.deployments).await?,
+        secrets: to.set(secrets, &observed.secrets).await?,
+        config_maps: to.set(config_maps, &observed.config_maps).await?,
+        services: to.set(services, &observed.services).await?,
+        stateful_sets: to.set(stateful_sets, &observed.stateful_sets).await?,
+        deployments: to.set(deployments, &observed.deployments).await?,
         state: PhantomData,
     };
-    applier.prune(&applied.deployments, &observed.deployments).await?;
-    applier.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
-    applier.prune(&applied.services, &observed.services).await?;
-    applier.prune(&applied.config_maps, &observed.config_maps).await?;
-    applier.prune(&applied.secrets, &observed.secrets).await?;
+    to.prune(&applied.deployments, &observed.deployments).await?;
+    to.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
+    to.prune(&applied.services, &observed.services).await?;
+    to.prune(&applied.config_maps, &observed.config_maps).await?;
+    to.prune(&applied.secrets, &observed.secrets).await?;
     Ok(applied)
 }
 

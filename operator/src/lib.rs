@@ -3,6 +3,7 @@
 //! One pipeline of six steps, `observe -> validate -> build -> apply -> provision -> report`, one module each;
 //! [`reconcile`] shows them in order and [`watch`] says what starts it.
 
+#[expect(clippy::doc_markdown, reason = "these comments are what kubectl explain shows, as plain text")]
 #[expect(
     unreachable_pub,
     reason = "the derive of schemas repeats the visibility of a type on a copy within a function"
@@ -14,6 +15,7 @@ pub mod lease;
 pub mod observe;
 pub mod proven;
 pub mod provision;
+pub mod provisioner;
 pub mod reconcile;
 pub mod report;
 pub mod secrets;

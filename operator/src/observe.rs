@@ -110,7 +110,9 @@ impl Lister<'_> {
         let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
         let mut items = api.list(&self.params).await.map_err(|source| Error { kind, source: Box::new(source) })?.items;
         // Who set which field is of no interest here, and half of every object.
-        items.iter_mut().for_each(|item| item.meta_mut().managed_fields = None);
+        for item in &mut items {
+            item.meta_mut().managed_fields = None;
+        }
         Ok(items)
     }
 

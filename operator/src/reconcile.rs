@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 use crate::{FIELD_MANAGER, apply, build, observe, report, validate};
 
 /// A whole look at a platform at rest, in case an event was lost or a server was changed by hand.
-const RESYNC: Duration = Duration::from_secs(10 * 60);
+const RESYNC: Duration = Duration::from_mins(10);
 /// The first and the longest wait before another look at a platform that is not ready.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     let started = Instant::now();
     let outcome = pipeline(document, &context).await;
     let failure = match &outcome {
-        Ok(provisioned) => provisioned.error().map(crate::provision::Error::category),
+        Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category.as_str()),
         Err(error) => Some(error.category()),
     };
     context.metrics.reconciled(started.elapsed(), failure);
@@ -144,6 +144,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
 }
 
 /// When to try again after an error.
+#[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 pub fn error_policy(object: Arc<DeserializeGuard<ChatPlatform>>, error: &Error, context: Arc<Context>) -> Action {
     tracing::warn!(error = %error, category = error.category(), name = object.name_any(), namespace = object.namespace(), "reconcile failed");
     Action::requeue(context.retry(object.meta().uid.as_deref()))

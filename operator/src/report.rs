@@ -14,7 +14,7 @@ pub use conditions::Verdict;
 
 use crate::FIELD_MANAGER;
 use crate::api::{ChatPlatform, ChatPlatformStatus, Condition};
-use crate::build::{Applied, Resources};
+use crate::build::{Applied, Component, Resources};
 use crate::observe::Observed;
 use crate::proven::Provisioned;
 use crate::validate::Platform;
@@ -141,20 +141,19 @@ pub async fn report(
 }
 
 /// Tells of what `provision` has changed in the servers.
-pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[String]) {
-    if changes.is_empty() {
-        return;
+pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[(Component, String)]) {
+    for (component, change) in changes {
+        let note = format!("{}: {change}", component.name());
+        tracing::info!(name = document.name_any(), namespace = document.namespace(), change = note, "provisioned");
+        let event = Event {
+            type_: EventType::Normal,
+            reason: "Provisioned".into(),
+            note: Some(short(&note)),
+            action: format!("Provision-{}", component.name()),
+            secondary: None,
+        };
+        tell(recorder, &document.object_ref(&()), event).await;
     }
-    let note = changes.join("; ");
-    tracing::info!(changes = note, "provisioned");
-    let event = Event {
-        type_: EventType::Normal,
-        reason: "Provisioned".into(),
-        note: Some(short(&note)),
-        action: "Provision".into(),
-        secondary: None,
-    };
-    tell(recorder, &document.object_ref(&()), event).await;
 }
 
 async fn tell(recorder: &Recorder, reference: &k8s_openapi::api::core::v1::ObjectReference, event: Event) {
@@ -184,7 +183,8 @@ fn event(condition: &Condition) -> Event {
         type_,
         reason: condition.reason.clone(),
         note: Some(short(&format!("{} is {}: {}", condition.type_, condition.status, condition.message))),
-        action: "Reconcile".into(),
+        // Events that agree in reason and action are counted as one.
+        action: condition.type_.clone(),
         secondary: None,
     }
 }

@@ -57,7 +57,7 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
                 Err(ControllerError::ObjectNotFound(_)) => context
                     .forget(|uid| platforms.state().iter().any(|document| document.meta().uid.as_deref() == Some(uid))),
                 Err(ControllerError::QueueError(error)) => {
-                    tracing::warn!(error = %error, "a watch was interrupted; it goes on")
+                    tracing::warn!(error = %error, "a watch was interrupted; it goes on");
                 }
                 // Told by the error policy.
                 Err(ControllerError::ReconcilerFailed(..) | _) | Ok(_) => {}

@@ -12,7 +12,7 @@ use super::quantity::Quantity;
 pub struct Workload {
     /// How many pods run, 1 to 20. Default: 1. Change: pods are added or drained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message(Message::Expression("'replicas is ' + string(self) + ': allowed are 1 to 20'".into())))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message("allowed are 1 to 20 replicas"))]
     pub replicas: Option<i32>,
 
     /// CPU and memory of a pod. Default: small, for some hundred people. Change: rolling restart.
@@ -26,7 +26,7 @@ pub struct Workload {
 pub struct Chat {
     /// How many pods run. Default: 1, the only value allowed in this release, as a conversation's sockets must meet in one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == 1").message(Message::Expression("'spec.chat.replicas is ' + string(self) + ': this release runs one chat pod; write 1 or leave the field out'".into())))]
+    #[x_kube(validation = Rule::new("self == 1").message("this release runs one chat pod: write 1 or leave spec.chat.replicas out"))]
     pub replicas: Option<i32>,
 
     /// CPU and memory of a pod. Default: small, for some hundred people. Change: rolling restart.

@@ -11,10 +11,10 @@ use super::component::{Resources, Storage};
 #[serde(rename_all = "camelCase")]
 pub struct MongoDb {
     /// Members of the replica set: 1, 3, 5 or 7. An odd number, because a majority must be able to elect a primary.
-    /// Default: 1. Change: members are added; this release does not remove any.
+    /// Default: 1. Fixed once created, in this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self in [1, 3, 5, 7]").message(Message::Expression("'spec.mongodb.members is ' + string(self) + ': allowed are 1, 3, 5 and 7, since only an odd number always has a majority'".into())))]
-    #[x_kube(validation = Rule::new("self >= oldSelf").message(Message::Expression("'spec.mongodb.members cannot go from ' + string(oldSelf) + ' to ' + string(self) + ': this release adds members and removes none'".into())))]
+    #[x_kube(validation = Rule::new("self in [1, 3, 5, 7]").message("spec.mongodb.members takes 1, 3, 5 or 7, since only an odd number always has a majority: write one of these"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("spec.mongodb.members is fixed once created, in this release: put the old number back"))]
     pub members: Option<i32>,
 
     /// Volume of each member. Default: 2Gi of the cluster's default class.
@@ -45,7 +45,7 @@ pub struct Redis {
 pub struct RabbitMq {
     /// Nodes of the broker. Default: 1, the only value allowed in this release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == 1").message(Message::Expression("'spec.rabbitmq.replicas is ' + string(self) + ': this release runs one RabbitMQ node; write 1 or leave the field out'".into())))]
+    #[x_kube(validation = Rule::new("self == 1").message("this release runs one RabbitMQ node: write 1 or leave spec.rabbitmq.replicas out"))]
     pub replicas: Option<i32>,
 
     /// Volume of each node. Default: 1Gi of the cluster's default class.

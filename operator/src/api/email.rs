@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Email {
     /// Host name of the server.
-    #[x_kube(validation = Rule::new("size(self) > 0 && size(self) <= 253").message("spec.email.host is empty or longer than 253 characters: write the host name of an SMTP server"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("size(self) > 0").message("spec.email.host is empty: write the host name of an SMTP server"))]
     pub host: String,
 
     /// Port of the server, 1 to 65535. Default: 587 with StartTLS, 465 with Implicit, 25 with None.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message(Message::Expression("'spec.email.port is ' + string(self) + ': allowed are 1 to 65535'".into())))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message("spec.email.port takes 1 to 65535"))]
     pub port: Option<i32>,
 
     /// How the connection is encrypted. Default: StartTLS.
@@ -22,7 +23,8 @@ pub struct Email {
     pub tls: Option<EmailTls>,
 
     /// Sender of every e-mail, such as "Acme Chat <chat@acme.example>".
-    #[x_kube(validation = Rule::new("self.contains('@') && size(self) <= 320").message(Message::Expression("'spec.email.from is \"' + self + '\": write an e-mail address, such as chat@example.com'".into())))]
+    #[schemars(length(max = 320))]
+    #[x_kube(validation = Rule::new("self.contains('@')").message(Message::Expression("'spec.email.from is \"' + self + '\": write an e-mail address, such as chat@example.com'".into())))]
     pub from: String,
 
     /// Secret in the same namespace with the keys username and password. Default: the server wants no log-in.
@@ -47,6 +49,7 @@ pub enum EmailTls {
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// Name of the Secret.
+    #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("size(self) > 0").message("name is empty: write the name of a Secret in the platform's namespace"))]
     pub name: String,
 }

@@ -34,7 +34,7 @@ pub struct Exposure {
 
     /// Port for https on every node, usually 30000 to 32767; only with type NodePort. Default: the cluster chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message(Message::Expression("'spec.exposure.nodePort is ' + string(self) + ': allowed are 1 to 65535, within the range of the cluster'".into())))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535").message("spec.exposure.nodePort takes 1 to 65535, within the range of the cluster, which usually is 30000 to 32767"))]
     pub node_port: Option<i32>,
 
     /// Annotations of the Service, which many load balancers are configured by.

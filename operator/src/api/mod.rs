@@ -57,6 +57,7 @@ pub struct ChatPlatformSpec {
     /// Release of the platform's services, such as 0.1.0.
     /// Default: the operator's own release. A lower one than runs now, or one that skips a minor release, is refused.
     /// Change: rolling restart of the services.
+    #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(r"self.matches('^[0-9]+\\.[0-9]+\\.[0-9]+$')").message(Message::Expression("'spec.version is \"' + self + '\": write a release as three numbers, such as 0.1.0'".into())))]
     pub version: Option<String>,
@@ -79,7 +80,8 @@ pub struct ChatPlatformSpec {
     /// Host name at which people reach the platform, such as chat.example.com; a name alone, without scheme, port or path.
     /// It is the issuer of all tokens, so that a change makes everyone log in again.
     /// Change: rolling restart of the services and the edge.
-    #[x_kube(validation = Rule::new("size(self) <= 253 && self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message(Message::Expression("'spec.host is \"' + self + '\": write a lower-case host name such as chat.example.com, without scheme, port or path'".into())))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message(Message::Expression("'spec.host is \"' + self + '\": write a lower-case host name such as chat.example.com, without scheme, port or path'".into())))]
     pub host: String,
 
     /// The certificate of the edge.

@@ -3,11 +3,11 @@
 /// A part of the platform: one workload, one row of its status.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Component {
-    /// The MongoDB replica set.
+    /// The `MongoDB` replica set.
     MongoDb,
     /// The Redis server.
     Redis,
-    /// The RabbitMQ broker.
+    /// The `RabbitMQ` broker.
     RabbitMq,
     /// The S3 store.
     ObjectStorage,

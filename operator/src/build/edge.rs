@@ -1,4 +1,4 @@
-//! The edge: Nginx, which terminates TLS, upgrades WebSockets and starts traces.
+//! The edge: Nginx, which terminates TLS, upgrades `WebSockets` and starts traces.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -94,125 +94,31 @@ fn authority(address: IpAddr, port: i32) -> String {
 }
 
 fn configuration(upstreams: &Upstreams) -> String {
-    let head = nginx::HEAD;
-    let gateway = authority(upstreams.gateway, service::PORT);
-    let web = authority(upstreams.web, web::PORT);
-    format!(
-        r#"{head}    log_format json escape=json '{{"time":"$time_iso8601","method":"$request_method","path":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,"client":"$remote_addr","traceparent":"$edge_traceparent"}}';
-    access_log /dev/stdout json;
-    default_type application/octet-stream;
-
-    # W3C Trace Context: what the client sent if it is well-formed, else a new trace.
-    map $request_id $edge_span {{
-        "~^(?<span>[0-9a-f]{{16}})" $span;
-    }}
-    map $http_traceparent $edge_traceparent {{
-        "~^00-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}$" $http_traceparent;
-        default "00-$request_id-$edge_span-01";
-    }}
-    map $http_upgrade $edge_connection {{
-        default upgrade;
-        "" "";
-    }}
-
-    upstream gateway {{
-        server {gateway} max_fails=0;
-        keepalive 64;
-    }}
-    upstream web {{
-        server {web} max_fails=0;
-        keepalive 16;
-    }}
-
-    ssl_certificate /etc/nginx-tls/tls.crt;
-    ssl_certificate_key /etc/nginx-tls/tls.key;
-    ssl_protocols TLSv1.2 TLSv1.3;
-    ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;
-    ssl_prefer_server_ciphers off;
-    ssl_session_cache shared:edge:4m;
-    ssl_session_timeout 1d;
-    ssl_session_tickets off;
-
-    # The headers of a browser alone are a few KiB; a token in one of them is less than one.
-    large_client_header_buffers 4 16k;
-    client_header_timeout 15s;
-    client_body_timeout 60s;
-
-    proxy_http_version 1.1;
-    proxy_set_header Host $http_host;
-    proxy_set_header Connection "";
-    # What a client says of itself is not passed on: the address that counts is the one that this server sees.
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto https;
-    proxy_set_header X-Forwarded-Host $http_host;
-    proxy_set_header Forwarded "";
-    proxy_set_header X-Real-IP "";
-    proxy_set_header traceparent $edge_traceparent;
-    # Longer than the gateway's own limit, so that it is the gateway that answers.
-    proxy_read_timeout 75s;
-    proxy_connect_timeout 5s;
-    # An answer goes on as it comes; nothing is written to disk.
-    proxy_max_temp_file_size 0;
-
-    server {{
-        listen {PROBE};
-        access_log off;
-        location = /healthz {{
-            default_type text/plain;
-            return 200 "ok\n";
-        }}
-        location / {{
-            return 404;
-        }}
-    }}
-
-    server {{
-        listen {HTTP};
-        location / {{
-            return 308 https://$host$request_uri;
-        }}
-    }}
-
-    server {{
-        listen {HTTPS} ssl http2;
-        add_header Strict-Transport-Security "max-age=31536000" always;
-        add_header X-Content-Type-Options nosniff always;
-        add_header X-Frame-Options DENY always;
-        add_header Referrer-Policy no-referrer always;
-
-        # The services have limits of their own, by route; this one keeps out what none of them takes.
-        client_max_body_size 110m;
-
-        location /api/ {{
-            proxy_pass http://gateway;
-            proxy_request_buffering off;
-            proxy_buffering off;
-        }}
-        location /socket.io/ {{
-            proxy_pass http://gateway;
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto https;
-            proxy_set_header X-Forwarded-Host $http_host;
-            proxy_set_header Forwarded "";
-            proxy_set_header X-Real-IP "";
-            proxy_set_header traceparent $edge_traceparent;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $edge_connection;
-            proxy_request_buffering off;
-            proxy_buffering off;
-            # Sockets are pinged every 25 seconds; a silence of minutes is a dead one.
-            proxy_read_timeout 150s;
-            proxy_send_timeout 150s;
-        }}
-        location /.well-known/ {{
-            proxy_pass http://gateway;
-        }}
-        location / {{
-            proxy_pass http://web;
-        }}
-    }}
-}}
-"#
+    nginx::render(
+        nginx::EDGE,
+        [
+            ("GATEWAY", authority(upstreams.gateway, service::PORT)),
+            ("WEB", authority(upstreams.web, web::PORT)),
+            ("HTTPS_PORT", HTTPS.to_string()),
+            ("HTTP_PORT", HTTP.to_string()),
+            ("PROBE_PORT", PROBE.to_string()),
+        ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_the_configuration_is_filled_in() {
+        let configuration = configuration(&Upstreams {
+            gateway: IpAddr::from([10, 0, 0, 1]),
+            web: "fd00::2".parse().unwrap_or(IpAddr::from([0; 4])),
+        });
+        assert!(configuration.contains("server 10.0.0.1:8080 "), "{configuration}");
+        assert!(configuration.contains("server [fd00::2]:8080 "), "{configuration}");
+        let left = configuration.split('@').skip(1).find(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+        assert_eq!(left, None);
+    }
 }

@@ -1,4 +1,4 @@
-//! MongoDB: a replica set whose members know each other by a key file. `provision` initiates it and makes its users.
+//! `MongoDB`: a replica set whose members know each other by a key file. `provision` initiates it and makes its users.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
@@ -14,7 +14,7 @@ use crate::validate::Platform;
 const COMPONENT: Component = Component::MongoDb;
 const PORT: i32 = 27017;
 
-/// The objects of MongoDB.
+/// The objects of `MongoDB`.
 #[must_use]
 pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
     let configuration = configuration(platform);
@@ -67,7 +67,10 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
 
 fn configuration(platform: &Platform) -> String {
     format!(
-        "net:
+        "systemLog:
+  # Probes connect every other second, and each connection would be two lines.
+  quiet: true
+net:
   port: {PORT}
   bindIpAll: true
   unixDomainSocket:

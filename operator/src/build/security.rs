@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SeccompProfil
 
 /// The user of our own images.
 pub const OURS: i64 = 65532;
-/// The user that the official images of MongoDB, Redis and `RabbitMQ` know as theirs.
+/// The user that the official images of `MongoDB`, Redis and `RabbitMQ` know as theirs.
 pub const SERVER: i64 = 999;
 /// The user that the official image of Nginx knows as its own.
 pub const NGINX: i64 = 101;

@@ -46,32 +46,5 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
 }
 
 fn configuration() -> String {
-    let (head, types) = (nginx::HEAD, nginx::TYPES);
-    format!(
-        r#"{head}{types}    access_log off;
-    gzip on;
-    gzip_vary on;
-    gzip_min_length 1024;
-    gzip_types text/css text/javascript application/json application/manifest+json image/svg+xml;
-    server {{
-        listen {PORT};
-        root /usr/share/chatplatform/web;
-        location = /healthz {{
-            default_type text/plain;
-            return 200 "ok\n";
-        }}
-        # Files here carry a digest in their name: a new release has new names.
-        location /assets/ {{
-            add_header Cache-Control "public, max-age=31536000, immutable";
-            try_files $uri =404;
-        }}
-        location / {{
-            add_header Cache-Control "no-cache";
-            add_header Content-Security-Policy "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; connect-src 'self' wss://$http_host; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'";
-            try_files $uri /index.html;
-        }}
-    }}
-}}
-"#
-    )
+    nginx::render(nginx::WEB, [("PORT", PORT.to_string())])
 }

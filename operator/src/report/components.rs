@@ -61,8 +61,8 @@ fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option
     }
     match found.provisioned.of(component) {
         Some(Standing::Waiting) => return Some("waits for a pod that is ready".into()),
-        Some(Standing::Disagrees(error)) => return Some(error.to_string()),
-        Some(Standing::Agrees(state)) if !state.ready => return Some(state.message.clone()),
+        Some(Standing::Disagrees(refusal)) => return Some(refusal.message.clone()),
+        Some(Standing::Agrees(agreement)) if !agreement.ready => return Some(agreement.message.clone()),
         Some(Standing::Agrees(_)) | None => {}
     }
     (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))

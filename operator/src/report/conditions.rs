@@ -7,7 +7,6 @@ use super::{Found, Outcome, trouble};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
-use crate::provision;
 
 /// Conditions of parts, and the components that make up each.
 const PARTS: [(&str, &[Component]); 6] = [
@@ -135,9 +134,8 @@ fn stalled(found: &Found<'_>) -> Option<(String, String)> {
     if let Some(trouble) = pods {
         return Some((trouble.reason, trouble.message));
     }
-    let error = found.provisioned.error()?;
-    matches!(error, provision::Error::AccessDenied { .. } | provision::Error::Conflict { .. })
-        .then(|| (error.category().to_owned(), error.to_string()))
+    let refusal = found.provisioned.refusals().find(|refusal| refusal.is_final)?;
+    Some((refusal.category.clone(), refusal.message.clone()))
 }
 
 fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, components: &[Component]) -> Verdict {
@@ -154,7 +152,7 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
         return Verdict::new(type_, false, reason(found, *component, row), messages.collect::<Vec<_>>().join("; "));
     }
     let said = components.iter().find_map(|component| match found.provisioned.of(*component) {
-        Some(Standing::Agrees(state)) => Some(state.message.clone()),
+        Some(Standing::Agrees(agreement)) => Some(agreement.message.clone()),
         _ => None,
     });
     let ready: i32 = components.iter().filter_map(|component| of(*component)).map(|row| row.ready).sum();
@@ -166,13 +164,13 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
     )
 }
 
-fn reason(found: &Found<'_>, component: Component, row: &ComponentStatus) -> &'static str {
+fn reason<'a>(found: &Found<'a>, component: Component, row: &ComponentStatus) -> &'a str {
     if row.ready < row.desired {
         return "PodsNotReady";
     }
     match found.provisioned.of(component) {
-        Some(Standing::Disagrees(error)) => error.category(),
-        Some(Standing::Agrees(state)) if !state.ready => "NotReady",
+        Some(Standing::Disagrees(refusal)) => &refusal.category,
+        Some(Standing::Agrees(agreement)) if !agreement.ready => "NotReady",
         Some(Standing::Waiting) => "PodsNotReady",
         _ => "RollingOut",
     }
@@ -224,7 +222,6 @@ pub(super) fn is_good(condition: &Condition) -> bool {
 /// Whether a condition that was not there before is worth an event: a fault is, and so is what is ready at once.
 pub(super) fn is_news(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "Stalled" | "Paused" => condition.status == "True",
         "SpecValid" => condition.status == "False",
         "Reconciling" => false,
         _ => condition.status == "True",

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::build;
 use crate::proven::Standing;
-use crate::provision::{Error as ProvisionError, Server, State};
+use crate::provisioner::{Agreement, Refusal};
 use crate::validate::validate;
 
 const EARLIER: &str = "2026-01-01T00:00:00Z";
@@ -57,7 +57,10 @@ impl Cluster {
                 ..DeploymentStatus::default()
             });
         }
-        let agrees = || Standing::Agrees(State { ready: true, message: "agrees".into(), ..State::default() });
+        let agrees = || Standing::Agrees(Agreement { ready: true, message: "agrees".into(), changes: vec![] });
+        let provisioned = Component::DATA
+            .into_iter()
+            .fold(Provisioned::default(), |provisioned, component| provisioned.with(component, agrees()));
         Self {
             document,
             platform,
@@ -70,12 +73,7 @@ impl Cluster {
                 state: std::marker::PhantomData,
             },
             observed,
-            provisioned: Provisioned {
-                mongodb: agrees(),
-                redis: agrees(),
-                rabbitmq: agrees(),
-                object_storage: agrees(),
-            },
+            provisioned,
         }
     }
 
@@ -182,12 +180,12 @@ fn a_platform_that_was_ready_is_degraded_and_a_new_one_progresses() {
 #[test]
 fn a_server_that_refuses_the_operator_stalls_the_platform_with_its_own_words() {
     let mut cluster = Cluster::ready();
-    cluster.provisioned.rabbitmq = Standing::Disagrees(ProvisionError::AccessDenied {
-        server: Server::RabbitMq,
-        address: "acme-rabbitmq:15672".into(),
-        user: "operator".into(),
-        cause: "401".into(),
-    });
+    let refusal = Refusal {
+        category: "RabbitMQAccessDenied".into(),
+        message: "RabbitMQ refuses user operator".into(),
+        is_final: true,
+    };
+    cluster.provisioned = cluster.provisioned.with(Component::RabbitMq, Standing::Disagrees(refusal));
     let status = cluster.status(None, EARLIER);
     assert!(is(&status, "Stalled") && !is(&status, "Ready") && !is(&status, "Reconciling"));
     assert_eq!(status.phase.as_deref(), Some("Failed"));
@@ -198,7 +196,9 @@ fn a_server_that_refuses_the_operator_stalls_the_platform_with_its_own_words() {
 #[test]
 fn a_server_that_does_not_answer_yet_is_progress() {
     let mut cluster = Cluster::ready();
-    cluster.provisioned.mongodb = Standing::Disagrees(ProvisionError::TimedOut { server: Server::MongoDb });
+    let refusal =
+        Refusal { category: "MongoDBTimedOut".into(), message: "MongoDB did not finish".into(), is_final: false };
+    cluster.provisioned = cluster.provisioned.with(Component::MongoDb, Standing::Disagrees(refusal));
     let status = cluster.status(None, EARLIER);
     assert!(is(&status, "Reconciling") && !is(&status, "Stalled"));
     assert_eq!(condition(&status, "MongoDBReady").reason, "MongoDBTimedOut");
@@ -211,7 +211,7 @@ fn an_image_that_cannot_be_pulled_stalls_and_says_what_to_do() {
     cluster.observed.pods = vec![pod(
         "acme-web-1",
         "web",
-        json!([{"name": "nginx", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]),
+        &json!([{"name": "nginx", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "ImagePullBackOff"}}}]),
     )];
     let status = cluster.status(None, EARLIER);
     assert!(is(&status, "Stalled"));
@@ -226,7 +226,7 @@ fn a_container_that_keeps_stopping_is_told_with_where_to_look() {
     cluster.observed.pods = vec![pod(
         "acme-auth-1",
         "auth",
-        json!([{"name": "auth", "image": "i", "imageID": "", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]),
+        &json!([{"name": "auth", "image": "i", "imageID": "", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]),
     )];
     let message = condition(&cluster.status(None, EARLIER), "ServicesReady").message.clone();
     assert!(message.contains("`kubectl logs acme-auth-1 -c auth --previous`"), "{message}");
@@ -273,7 +273,7 @@ fn a_note_is_cut_between_characters() {
     assert!(cut.len() <= 1000 && cut.chars().all(|c| c == 'ü'));
 }
 
-fn pod(name: &str, component: &str, containers: serde_json::Value) -> Pod {
+fn pod(name: &str, component: &str, containers: &serde_json::Value) -> Pod {
     serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Pod",

@@ -17,18 +17,16 @@ pub(super) struct Amounts {
 pub(super) fn amounts(component: Component) -> Amounts {
     let (cpu, memory, memory_limit) = match component {
         Component::MongoDb => ("50m", "200Mi", "512Mi"),
-        Component::Redis => ("20m", "32Mi", "128Mi"),
+        Component::Redis | Component::Edge => ("20m", "32Mi", "128Mi"),
         Component::RabbitMq => ("50m", "160Mi", "512Mi"),
-        Component::ObjectStorage => ("20m", "64Mi", "256Mi"),
         Component::Gateway => ("20m", "32Mi", "256Mi"),
-        // Each hash of a password takes 19 MiB for a moment.
-        Component::Auth => ("20m", "64Mi", "256Mi"),
+        // Each hash of a password takes 19 MiB for a moment; the store reads and writes through as much.
+        Component::Auth | Component::ObjectStorage => ("20m", "64Mi", "256Mi"),
         Component::Chat => ("30m", "48Mi", "384Mi"),
         // Images are decoded to be made smaller.
         Component::Media => ("20m", "48Mi", "384Mi"),
         Component::Notification => ("10m", "32Mi", "192Mi"),
         Component::Web => ("10m", "16Mi", "64Mi"),
-        Component::Edge => ("20m", "32Mi", "128Mi"),
     };
     Amounts { cpu, memory, memory_limit }
 }

@@ -46,7 +46,7 @@ pub struct Platform {
     pub notification: Workload,
     /// The web client.
     pub web: Workload,
-    /// The MongoDB replica set.
+    /// The `MongoDB` replica set.
     pub mongodb: MongoDb,
     /// The Redis server.
     pub redis: Server,
@@ -151,7 +151,7 @@ impl MemberCount {
     }
 }
 
-/// The MongoDB replica set.
+/// The `MongoDB` replica set.
 #[derive(Clone, Debug)]
 pub struct MongoDb {
     /// Its members.

@@ -186,9 +186,12 @@ impl Checker<'_> {
             );
             self.fault("spec.mongodb.members", message);
         }
-        let there = self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.replicas).unwrap_or_default();
-        if wanted < there {
-            let message = format!("cannot go from {there} to {wanted}: this release adds members and removes none");
+        if let Some(there) = self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.replicas)
+            && wanted != there
+        {
+            let message = format!(
+                "cannot go from {there} to {wanted}: in this release it is fixed once created, put {there} back"
+            );
             self.fault("spec.mongodb.members", message);
         }
         let server = self.server(Component::MongoDb, mongodb.storage.as_ref(), mongodb.resources.as_ref());

@@ -161,11 +161,13 @@ fn a_volume_cannot_change_once_it_is_there() {
 }
 
 #[test]
-fn members_are_added_and_never_removed() {
+fn the_number_of_members_cannot_change_once_they_are_there() {
     let platform = run(&json!({"mongodb": {"members": 3}}), &Observed::default()).unwrap();
     let observed = Observed { stateful_sets: crate::build::build(&platform).stateful_sets, ..Observed::default() };
-    assert!(run(&json!({"mongodb": {"members": 5}}), &observed).is_ok());
-    assert_eq!(faults(&json!({"mongodb": {"members": 1}}), &observed), ["spec.mongodb.members"]);
+    assert!(run(&json!({"mongodb": {"members": 3}}), &observed).is_ok());
+    for spec in [json!({"mongodb": {"members": 5}}), json!({"mongodb": {"members": 1}}), json!({})] {
+        assert_eq!(faults(&spec, &observed), ["spec.mongodb.members"]);
+    }
 }
 
 #[test]

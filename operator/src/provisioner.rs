@@ -1,0 +1,202 @@
+//! Provisioning in a process of its own.
+//!
+//! The clients of four servers are more code and memory than all the rest of the operator, and are needed for a second now and then.
+//! So the operator starts itself anew for each errand (`operator provision`), hands it the names and the Secrets of the platform by
+//! standard input, and reads the answers from standard output. At rest none of it is in memory, and what goes wrong in a client
+//! cannot harm the operator.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::build::{self, Component};
+use crate::provision::{self, DEADLINE, mongodb, object_storage, rabbitmq, redis};
+use crate::secrets::{Existing, Material, Names};
+use crate::validate::Platform;
+
+/// The argument that makes the operator's program do an errand.
+pub const ARGUMENT: &str = "provision";
+
+/// Longer than any server may take, so that each tells its own story.
+const PATIENCE: Duration = Duration::from_secs(DEADLINE.as_secs() + 10);
+
+/// What a server said after it was made to agree.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Agreement {
+    /// Whether services can use it.
+    pub ready: bool,
+    /// For people, in the server's own words.
+    pub message: String,
+    /// What was changed in it, a sentence each.
+    pub changes: Vec<String>,
+}
+
+/// Why a server does not agree.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The word for the condition's reason, the event's reason and the metric's label.
+    pub category: String,
+    /// For people: what is wrong and what to do.
+    pub message: String,
+    /// Whether it lasts until somebody acts.
+    pub is_final: bool,
+}
+
+/// Who runs the errands.
+#[derive(Clone, Debug)]
+pub struct Provisioner {
+    program: PathBuf,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Errand {
+    platform: String,
+    namespace: String,
+    host: String,
+    mongodb_members: u32,
+    secrets: Vec<Secret>,
+    components: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Answer {
+    component: String,
+    outcome: Result<Agreement, Refusal>,
+}
+
+impl Default for Provisioner {
+    /// This very program.
+    fn default() -> Self {
+        Self::new("/proc/self/exe")
+    }
+}
+
+impl Provisioner {
+    /// A program that is an operator.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into() }
+    }
+
+    /// Makes the servers of a platform agree; the answers come in the order of `components`.
+    pub async fn run(&self, platform: &Platform, components: &[Component]) -> Vec<Result<Agreement, Refusal>> {
+        let names = platform.names.clone();
+        let errand = Errand {
+            platform: names.platform,
+            namespace: names.namespace,
+            host: names.host,
+            mongodb_members: names.mongodb_members,
+            secrets: build::secrets::build(platform),
+            components: components.iter().map(|component| component.name().to_owned()).collect(),
+        };
+        let answers = match tokio::time::timeout(PATIENCE, self.ask(&errand)).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(cause)) => return components.iter().map(|_| Err(failed(&cause))).collect(),
+            Err(_) => return components.iter().map(|_| Err(failed("it took too long"))).collect(),
+        };
+        let of = |component: &Component| answers.iter().find(|answer| answer.component == component.name());
+        components
+            .iter()
+            .map(|component| {
+                of(component).map_or_else(|| Err(failed("it gave no answer")), |answer| answer.outcome.clone())
+            })
+            .collect()
+    }
+
+    async fn ask(&self, errand: &Errand) -> Result<Vec<Answer>, String> {
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let errand = serde_json::to_vec(errand).map_err(|error| words(&error))?;
+        let mut child = Command::new(&self.program)
+            .arg(ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| words(&error))?;
+        if let Some(mut input) = child.stdin.take() {
+            // It reads everything before it writes anything, so that neither waits for the other.
+            input.write_all(&errand).await.map_err(|error| words(&error))?;
+        }
+        let output = child.wait_with_output().await.map_err(|error| words(&error))?;
+        if !output.status.success() {
+            return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| words(&error))
+    }
+}
+
+fn failed(cause: &str) -> Refusal {
+    Refusal {
+        category: "ProvisionerFailed".into(),
+        message: format!("the process that provisions failed: {cause}. It is tried again"),
+        is_final: false,
+    }
+}
+
+/// Why an errand could not be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be read, or the answers not be written.
+    #[error("cannot read the errand or write the answers: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is no errand.
+    #[error("cannot understand the errand: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The Secrets are not whole.
+    #[error(transparent)]
+    Secrets(#[from] crate::secrets::Error),
+}
+
+/// Does the errand that stands on standard input: the other side of [`Provisioner`].
+pub async fn serve() -> Result<(), Error> {
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text)?;
+    let errand: Errand = serde_json::from_slice(&text)?;
+    drop(text);
+    let names = Names {
+        platform: errand.platform,
+        namespace: errand.namespace,
+        host: errand.host,
+        mongodb_members: errand.mongodb_members,
+    };
+    // Complete as they are, so that nothing is made anew here.
+    let existing = Existing::new(errand.secrets).with_data_stored(true);
+    let material = Material::complete(&existing, &names, &mut rand::rng(), Timestamp::now())?;
+    let components = errand.components.iter().filter_map(|name| Component::from_name(name));
+    let answers = futures::future::join_all(components.map(|component| one(component, &names, &material))).await;
+    std::io::stdout().write_all(&serde_json::to_vec(&answers)?)?;
+    Ok(())
+}
+
+async fn one(component: Component, names: &Names, material: &Material) -> Answer {
+    // Each on the heap: together they would be a large future.
+    let outcome = match component {
+        Component::MongoDb => Box::pin(mongodb::provision(&mongodb::Target::new(names, material))).await,
+        Component::Redis => Box::pin(redis::provision(&redis::Target::new(names, material))).await,
+        Component::RabbitMq => Box::pin(rabbitmq::provision(&rabbitmq::Target::new(names, material))).await,
+        Component::ObjectStorage => {
+            Box::pin(object_storage::provision(&object_storage::Target::new(names, material))).await
+        }
+        // Nobody sends for these: there is nothing to agree on.
+        _ => Ok(provision::State { ready: true, ..provision::State::default() }),
+    };
+    let outcome = match outcome {
+        Ok(state) => Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes }),
+        Err(error) => Err(Refusal {
+            category: error.category().to_owned(),
+            message: error.to_string(),
+            is_final: matches!(error, provision::Error::AccessDenied { .. } | provision::Error::Conflict { .. }),
+        }),
+    };
+    Answer { component: component.name().to_owned(), outcome }
+}
