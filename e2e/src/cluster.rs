@@ -66,7 +66,7 @@ impl Cluster {
 
     fn up_owned(name: &str, ports: Ports, owner: Option<Owner>, progress: &Progress) -> Result<Self> {
         let cache = Cache::open()?;
-        let folder = cache.directory(Path::new("clusters").join(name))?;
+        let folder = cache.root().join("clusters").join(name);
         let _one_at_a_time = cache.lock(&format!("cluster-{name}"))?;
         let known = Record::read(&folder);
         // Written before anything is made, so that `down` finds what a killed `up` began, and so that another cluster's
@@ -221,8 +221,8 @@ impl Cluster {
             self.take_kubectl(log)
         })?;
         progress.step("three nodes Ready", cure, |log| {
-            self.connect_nodes(log)?;
             self.wait_for_nodes()?;
+            self.connect_nodes(log)?;
             self.apply(&metrics_manifest()?).map(drop)
         })
     }
@@ -249,8 +249,8 @@ impl Cluster {
             while !self.kubectl_command(["get", "--raw", "/readyz"]).succeeds() {
                 pause(deadline, "the API server does not answer")?;
             }
-            self.connect_nodes(log)?;
-            self.wait_for_nodes()
+            self.wait_for_nodes()?;
+            self.connect_nodes(log)
         })
     }
 
@@ -299,6 +299,7 @@ impl Record {
     }
 
     fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let fresh = folder.join("cluster.json.new");
         fs::write(&fresh, serde_json::to_vec_pretty(self)?)
             .with_context(|| format!("cannot write {}", fresh.display()))?;

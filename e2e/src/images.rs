@@ -175,7 +175,7 @@ fn ids_by_name(listed: &Value) -> BTreeMap<String, String> {
 
 fn short(names: &[String]) -> String {
     let words: Vec<&str> = names.iter().map(|name| name.rsplit('/').next().unwrap_or(name)).collect();
-    words.join(", ")
+    if words.len() <= 3 { words.join(", ") } else { format!("{} images", words.len()) }
 }
 
 /// One cargo invocation for the whole workspace: with fewer packages cargo unites fewer features, and would compile what the

@@ -49,14 +49,25 @@ impl Machine {
 
     /// Writes down how the machine is, to compare with and to go back to at the end. What was written in this boot stays: a
     /// daemon that is started again finds the machine as an earlier one changed it.
-    pub fn remember(&self) -> Result<()> {
+    fn remember(&self) -> Result<()> {
         if self.before().is_some() {
             return Ok(());
         }
         fs::write(self.memory(), serde_json::to_vec_pretty(&Before::now())?).context("cannot write to the cache")
     }
 
-    /// Sets the kernel's settings back and forgets how the machine was: for when all is cleared.
+    /// Sets what several clusters need of the kernel.
+    pub fn make_room(&self) -> Result<()> {
+        self.remember()?;
+        let (setting, wanted) = INOTIFY_INSTANCES;
+        if kernel_setting(setting).and_then(|now| now.parse::<u32>().ok()).is_some_and(|now| now < wanted) {
+            fs::write(Path::new("/proc/sys").join(setting), wanted.to_string())
+                .with_context(|| format!("cannot set {setting} to {wanted}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the kernel's settings back.
     pub fn restore(&self) -> Result<()> {
         for (setting, value) in self.before().map(|before| before.kernel).unwrap_or_default() {
             if kernel_setting(&setting).is_some_and(|now| now != value) {
@@ -212,8 +223,13 @@ fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// What a kubelet sets for the whole machine, from within its node too (`--protect-kernel-defaults` off).
-const KERNEL_SETTINGS: [&str; 6] = [
+/// Every systemd, kubelet and containerd of every node takes some of what the machine allows to one user, by default 128. With a few
+/// clusters beside each other the next kubelet ends with "inotify_init: too many open files".
+const INOTIFY_INSTANCES: (&str, u32) = ("fs/inotify/max_user_instances", 8192);
+
+/// What a kubelet sets for the whole machine, from within its node too (`--protect-kernel-defaults` off), and what we set.
+const KERNEL_SETTINGS: [&str; 7] = [
+    INOTIFY_INSTANCES.0,
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
     "kernel/panic",

@@ -115,6 +115,9 @@ impl Log {
     }
 }
 
+/// File systems take 255 bytes.
+const LONGEST_NAME: usize = 200;
+
 /// A step's name as a file name: `node image` is logged in `node-image.log`.
 #[must_use]
 pub fn file_name(step: &str) -> String {
@@ -122,7 +125,7 @@ pub fn file_name(step: &str) -> String {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' })
         .collect();
-    format!("{plain}.log")
+    format!("{}.log", &plain[..plain.len().min(LONGEST_NAME)])
 }
 
 /// The last `lines` lines of `text`.
@@ -162,6 +165,7 @@ mod tests {
 
     #[test]
     fn a_step_is_logged_under_its_own_name() {
+        assert!(file_name(&"many images ".repeat(50)).len() < 255);
         assert_eq!(file_name("Image mongo:6.0.5"), "image-mongo-6.0.5.log");
     }
 }

@@ -47,9 +47,9 @@ fn everything(cache: &Cache, name: &str, ports: Ports, progress: &Progress) -> R
 pub fn put_images(cluster: &Cluster, built: &images::Built, progress: &Progress) -> Result<()> {
     let engine = cluster.engine();
     let mut names = images::build(cluster.cache(), &engine.docker, built, progress)?;
-    if let Some(offline) = &engine.offline {
-        // Inside the node image already, unless the cluster is older than a change to one of them.
-        names.extend(offline.in_nodes.iter().cloned());
+    if engine.offline.is_some() {
+        // Inside the node image already, unless the cluster is older than a change to one of them. On a normal machine the nodes pull them.
+        names.extend(crate::offline::images::of_platforms());
     }
     let loaded = images::load(cluster, &names, progress)?;
     images::restart_users_of(cluster, &loaded, progress)

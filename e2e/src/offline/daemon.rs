@@ -55,6 +55,7 @@ impl Daemon {
 
     /// Starts it unless it runs.
     pub fn start(&self, progress: &Progress, quirks: Quirks) -> Result<Docker> {
+        self.machine().make_room()?;
         if let Some(docker) = self.running() {
             return Ok(docker);
         }
@@ -106,7 +107,6 @@ impl Daemon {
     fn launch(&self, quirks: Quirks) -> Result<Docker> {
         // What a daemon that was killed left behind would keep this one from starting.
         self.machine().clear()?;
-        self.machine().remember()?;
         for directory in [&self.data, &self.run] {
             fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         }

@@ -108,6 +108,11 @@ pub fn names(kind: &KindNames) -> Vec<String> {
     own.chain(aliases(kind).into_iter().map(|(_, name)| name)).collect()
 }
 
+/// The images that a platform's own servers run from, and the tests' mail catcher.
+pub fn of_platforms() -> impl Iterator<Item = String> {
+    PACKAGED.iter().chain(&COMPILED).map(|image| image.name.to_owned()).filter(|name| name.starts_with("docker.io/"))
+}
+
 /// An error where a program is missing that fetches what images are made of.
 pub fn check(cache: &Cache) -> Result<()> {
     need("npm", NPM_CURE)?;
