@@ -16,7 +16,7 @@ pub(super) fn a_misspelt_field_is_refused_and_named(stage: &Stage) -> Result<()>
 }
 
 pub(super) fn an_even_number_of_mongodb_members_is_refused_and_the_field_named(stage: &Stage) -> Result<()> {
-    refused(stage, "mongodb: {members: 2}", &["spec.mongodb.members", "1, 3, 5 and 7"])
+    refused(stage, "mongodb: {members: 2}", &["spec.mongodb.members", "1, 3, 5 or 7"])
 }
 
 pub(super) fn every_example_is_accepted(stage: &Stage) -> Result<()> {

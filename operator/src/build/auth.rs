@@ -18,5 +18,8 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
         .rabbitmq()
         .setting("tokens", "signing_keys_file", "/etc/chatplatform/signing-keys/keys.json")
         .mounted(keys, "/etc/chatplatform/signing-keys")
+        // A hash takes 19 MiB for a moment. Left to itself, glibc keeps as much for every thread that ever hashed (mallopt(3),
+        // M_MMAP_THRESHOLD), which is more than the limit; above a fixed size it gives memory back at once.
+        .variable("MALLOC_MMAP_THRESHOLD_", "1048576")
         .finish()
 }

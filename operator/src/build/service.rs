@@ -54,6 +54,13 @@ impl<'a> Shape<'a> {
         self
     }
 
+    /// A variable that is not the service's own, but its libraries'.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.env.push(env(name, value));
+        self
+    }
+
     /// A setting whose value is the path of a file in the service's own Secret.
     #[must_use]
     pub fn secret(self, section: &str, key: &str, file: &str) -> Self {

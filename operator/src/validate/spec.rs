@@ -182,7 +182,7 @@ impl Checker<'_> {
         let members = MemberCount::new(wanted);
         if members.is_none() {
             let message = format!(
-                "{wanted} is not possible: allowed are 1, 3, 5 and 7, since only an odd number always has a majority"
+                "{wanted} is not possible: it takes 1, 3, 5 or 7, since only an odd number always has a majority"
             );
             self.fault("spec.mongodb.members", message);
         }

@@ -102,7 +102,7 @@ fn a_message_says_the_value_what_is_allowed_and_why() {
     let message = run(&json!({"mongodb": {"members": 4}}), &Observed::default()).unwrap_err().to_string();
     assert_eq!(
         message,
-        "spec.mongodb.members: 4 is not possible: allowed are 1, 3, 5 and 7, since only an odd number always has a majority"
+        "spec.mongodb.members: 4 is not possible: it takes 1, 3, 5 or 7, since only an odd number always has a majority"
     );
 }
 

@@ -72,7 +72,7 @@ impl Handler {
         }
         let stored = self.notifications.store(message, &absent, self.by_email, self.clock.now()).await?;
         self.counters.notifications_stored.inc_by(stored);
-        tracing::debug!(message = %message.message_id, absent = absent.len(), stored, "notified");
+        tracing::info!(message = %message.message_id, absent = absent.len(), stored, "notified");
         if self.by_email && stored > 0 {
             self.bell.notify_waiters();
         }

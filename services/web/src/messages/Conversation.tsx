@@ -28,7 +28,10 @@ export function Conversation({ conversation, me }: { conversation: ConversationB
     // `load` is made anew at each render; what it depends on is listed.
   }, [conversation.id, loaded, connection]);
 
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [count]);
+  useEffect(() => {
+    // In braces: newer browsers answer with a promise, which is no clean-up.
+    end.current?.scrollIntoView({ block: "end" });
+  }, [count]);
 
   const readTo = conversation.seq;
   const wasRead = conversation.read[me] ?? 0;
