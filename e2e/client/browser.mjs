@@ -11,6 +11,7 @@ const LIMIT = 20_000;
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 const pages = [];
+const complaints = [];
 try {
   const ada = await register("Ada", `ada-${run}`);
   const ben = await register("Ben", `ben-${run}`);
@@ -32,6 +33,7 @@ try {
 } catch (error) {
   console.error(error.message);
   for (const page of pages) console.error(`--- ${page.url()}\n${await page.locator("body").innerText().catch(() => "")}`);
+  console.error(complaints.join("\n"));
   process.exitCode = 1;
 } finally {
   await browser.close();
@@ -43,6 +45,8 @@ async function register(name, username) {
   context.setDefaultTimeout(LIMIT);
   const page = await context.newPage();
   pages.push(page);
+  page.on("pageerror", (error) => complaints.push(`${name}: ${error.stack}`));
+  page.on("console", (message) => message.type() === "error" && complaints.push(`${name}: ${message.text()}`));
   await page.goto(url);
   await page.getByRole("link", { name: "Create an account" }).click();
   await page.getByLabel("E-mail").fill(`${username}@example.com`);

@@ -47,7 +47,7 @@ impl Stage {
                 let _ = log.note(&site.evidence());
             })
         })?;
-        let certificate = site.secret(&format!("{}-ca", site.platform), "ca.crt")?;
+        let certificate = site.secret(&format!("{}-edge-tls", site.platform), "ca.crt")?;
         let authority = NamedTempFile::new()?;
         fs::write(authority.path(), &certificate)?;
         let rest = Rest::new(&site.cluster.url(), &certificate)?;
