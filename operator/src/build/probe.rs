@@ -21,7 +21,7 @@ pub fn probed(container: Container, startup_seconds: i32, alive: Question, ready
     Container {
         startup_probe: Some(probe(alive, 1, startup_seconds, 2)),
         // Three misses: a server that is slow for a moment must not take a service off the net.
-            readiness_probe: Some(probe(ready, 2, 3, 5)),
+        readiness_probe: Some(probe(ready, 2, 3, 5)),
         liveness_probe: Some(probe(alive, 10, 3, 5)),
         ..container
     }
