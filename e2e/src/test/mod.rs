@@ -76,7 +76,9 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     if interrupt::interrupted() {
         bench.progress.say("interrupted");
-        total += Tally::failed();
+        if total.failed == 0 {
+            total += Tally::failed();
+        }
     }
     println!("{total}");
     Ok(total.is_good())
