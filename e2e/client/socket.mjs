@@ -14,6 +14,7 @@ import { io } from "socket.io-client";
 
 let socket;
 let token;
+let connections = 0;
 const received = new Map();
 const waiting = new Set();
 
@@ -24,6 +25,7 @@ const actions = {
       // The token is asked for at each connection, as a client whose token is renewed does.
       socket = io(url, { auth: (give) => give({ token }), autoConnect: false });
       socket.onAny(keep);
+      socket.on("connect", () => (connections += 1));
     }
     return new Promise((resolve, reject) => {
       socket.once("connect", () => {
@@ -61,8 +63,8 @@ const actions = {
     });
   },
 
-  transport() {
-    return { transport: socket.io.engine?.transport.name };
+  state() {
+    return { connections, transport: socket.io.engine?.transport.name };
   },
 
   disconnect() {

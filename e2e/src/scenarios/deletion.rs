@@ -25,6 +25,8 @@ pub(super) fn a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up(s
     })?;
 
     let took = stage.apply_platform()?;
+    stage.trust_anew()?;
+    stage.wait_until_usable()?;
     stage.note(format!("ready again after {}", crate::progress::seconds(took)));
     let history = ben.log_in(stage)?.history(stage, &conversation)?;
     ensure!(history == [message], "the message is not as it was: {history:?}");

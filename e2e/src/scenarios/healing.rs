@@ -42,7 +42,7 @@ fn heal(stage: &Stage, kind: &str, at_least: usize) -> Result<()> {
         let name = object["metadata"]["name"].as_str().context("an object has no name")?;
         slowest = slowest.max(delete(stage, kind, name, &object["metadata"]["uid"])?);
     }
-    stage.wait_until_ready()?;
+    stage.wait_until_usable()?;
     stage.note(format!("{} deleted, the slowest back after {}", objects.len(), seconds(slowest)));
 
     let ada = ada.log_in(stage)?;

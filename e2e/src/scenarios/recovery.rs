@@ -1,66 +1,89 @@
 //! Parts that die while people talk.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use serde_json::json;
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
 
 use super::Stage;
-use super::people::{text, two_in_conversation, unique};
+use super::people::{Person, text, two_in_conversation, unique};
 use super::socket::Socket;
 use super::wait::until;
 
+/// Until both connections have been lost and are back: the pod's preStop hook and the drain of its sockets are within it.
+const LIMIT: Duration = Duration::from_secs(90);
+/// How many messages are sent before the pod is deleted, and how many again after the connections are back.
+const SEVERAL: usize = 50;
+
 pub(super) fn nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted(stage: &Stage) -> Result<()> {
-    const COUNT: usize = 150;
     let (ada, ben, conversation) = two_in_conversation(stage)?;
     let mut from = Socket::connect(stage, &ada.access_token)?;
     let mut to = Socket::connect(stage, &ben.access_token)?;
-    let mut acknowledged = Vec::new();
-    let mut repeated = 0;
-    for number in 0..COUNT {
-        if number == COUNT / 3 {
-            let label = format!("app.kubernetes.io/name=chat,app.kubernetes.io/instance={}", stage.platform);
-            stage.kubectl(["delete", "pod", "--selector", &label, "--wait=false"])?;
-        }
-        let message =
-            json!({"conversationId": conversation, "text": format!("message {number}"), "nonce": unique("n")});
-        // As a client does: the same nonce again until it is acknowledged. The client reconnects by itself.
-        let answer = until("an acknowledgement", Duration::from_secs(90), || {
-            let answer = from.emit("message:send", &message).inspect_err(|_| repeated += 1)?;
-            ensure!(answer["ok"] == true, "{answer}");
-            Ok(answer)
-        })?;
-        acknowledged.push(text(&answer["message"], "id")?);
+    let mut talk = Talk { conversation: &conversation, acknowledged: Vec::new(), repeated: 0 };
+    for _ in 0..SEVERAL {
+        talk.say_more(&mut from)?;
+    }
+
+    let label = format!("app.kubernetes.io/name=chat,app.kubernetes.io/instance={}", stage.platform);
+    stage.kubectl(["delete", "pod", "--selector", &label, "--wait=false"])?;
+    let deadline = Instant::now() + LIMIT;
+    while from.connections()? < 2 || to.connections()? < 2 {
+        ensure!(Instant::now() < deadline, "the connections were not lost and made anew within {LIMIT:?}");
+        talk.say_more(&mut from)?;
+    }
+    for _ in 0..SEVERAL {
+        talk.say_more(&mut from)?;
     }
 
     let history = ben.history(stage, &conversation)?;
     let stored: Vec<String> = history.iter().map(|message| text(message, "id")).collect::<Result<_>>()?;
-    ensure!(
-        stored == acknowledged,
-        "{} acknowledged, {} stored, or in another order",
-        acknowledged.len(),
-        stored.len()
-    );
+    let (acknowledged, count) = (talk.acknowledged, stored.len());
+    ensure!(stored == acknowledged, "{} acknowledged, {count} stored, or in another order", acknowledged.len());
+    let seen = catch_up(stage, &ben, &mut to, &conversation)?;
+    let missed = acknowledged.iter().filter(|id| !seen.contains(*id)).count();
+    ensure!(missed == 0, "who resumed misses {missed} of {count}");
+    stage.note(format!("{count} messages, {} emits repeated", talk.repeated));
+    stage.wait_until_usable().map(drop)
+}
 
-    // Who listened asks for what came while the connection was gone, and then has everything.
-    let answer = until("resuming", Duration::from_mins(1), || {
-        let answer = to.emit("resume", &json!({"cursors": {conversation.as_str(): 0}}))?;
-        ensure!(answer["ok"] == true, "{answer}");
-        Ok(answer)
-    })?;
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    let resumed = answer["changes"][&conversation].as_array().cloned().unwrap_or_default();
-    let mut last = resumed.last().and_then(|message| message["changeSeq"].as_u64()).unwrap_or_default();
-    seen.extend(resumed.iter().filter_map(|message| text(message, "id").ok()));
-    while seen.len() < COUNT {
-        let path = format!("/api/v1/conversations/{conversation}/changes?after={last}");
-        let page = ben.get(stage, &path)?.expect(200)?;
-        let items = page["items"].as_array().cloned().unwrap_or_default();
-        ensure!(!items.is_empty(), "resuming and catching up gave {} of {COUNT}", seen.len());
-        last = items.last().and_then(|message| message["changeSeq"].as_u64()).unwrap_or_default();
-        seen.extend(items.iter().filter_map(|message| text(message, "id").ok()));
+/// One who talks without a pause.
+struct Talk<'a> {
+    conversation: &'a str,
+    /// Ids of the messages, in the order in which they were acknowledged.
+    acknowledged: Vec<String>,
+    repeated: usize,
+}
+
+impl Talk<'_> {
+    /// Sends the next message as a client does: with the same nonce again until it is acknowledged.
+    fn say_more(&mut self, socket: &mut Socket) -> Result<()> {
+        let words = format!("message {}", self.acknowledged.len());
+        let message = json!({"conversationId": self.conversation, "text": words, "nonce": unique("n")});
+        let answer = until("an acknowledgement", LIMIT, || {
+            let answer = socket.emit("message:send", &message).inspect_err(|_| self.repeated += 1)?;
+            ensure!(answer["ok"] == true, "{answer}");
+            Ok(answer)
+        })?;
+        self.acknowledged.push(text(&answer["message"], "id")?);
+        Ok(())
     }
-    stage.note(format!("{repeated} emits repeated"));
-    stage.wait_until_ready()
+}
+
+/// Ids of every message of a conversation, by `resume` and then by following the changes, as a client does that was away.
+fn catch_up(stage: &Stage, person: &Person, socket: &mut Socket, conversation: &str) -> Result<BTreeSet<String>> {
+    let answer = socket.emit("resume", &json!({"cursors": {conversation: 0}}))?;
+    ensure!(answer["ok"] == true, "{answer}");
+    let mut page = answer["changes"][conversation].clone();
+    let mut seen = BTreeSet::new();
+    let mut last: Option<Value> = None;
+    loop {
+        let items = page.as_array().context("the changes are no list")?;
+        seen.extend(items.iter().filter_map(|message| text(message, "id").ok()));
+        let Some(newest) = items.last() else { return Ok(seen) };
+        ensure!(last.as_ref() != Some(&newest["changeSeq"]), "the changes go round in circles");
+        last = Some(newest["changeSeq"].clone());
+        let path = format!("/api/v1/conversations/{conversation}/changes?after={}", newest["changeSeq"]);
+        page = person.get(stage, &path)?.expect(200)?["items"].clone();
+    }
 }

@@ -1,5 +1,6 @@
 //! REST through the edge, over TLS, trusting the platform's own authority alone.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +11,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// An address that requests are made to.
 pub(crate) struct Rest {
-    agent: Agent,
+    agent: RefCell<Agent>,
     url: String,
 }
 
@@ -25,15 +26,13 @@ pub(crate) struct Answer {
 impl Rest {
     /// `authority` is a certificate in PEM form.
     pub(crate) fn new(url: &str, authority: &str) -> Result<Self> {
-        let certificate = Certificate::from_pem(authority.as_bytes()).context("the platform's authority is not PEM")?;
-        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate])).build();
-        let agent = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build()
-            .into();
-        Ok(Self { agent, url: url.to_owned() })
+        Ok(Self { agent: RefCell::new(agent(authority)?), url: url.to_owned() })
+    }
+
+    /// Trusts another authority from now on, and the one before no more.
+    pub(crate) fn trust(&self, authority: &str) -> Result<()> {
+        *self.agent.borrow_mut() = agent(authority)?;
+        Ok(())
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -60,8 +59,8 @@ impl Rest {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let sent =
-            if body.is_empty() { self.agent.run(request.body(())?) } else { self.agent.run(request.body(body)?) };
+        let agent = self.agent.borrow();
+        let sent = if body.is_empty() { agent.run(request.body(())?) } else { agent.run(request.body(body)?) };
         let mut response = sent.with_context(|| format!("{method} {path}"))?;
         let bytes = response.body_mut().with_config().limit(64 << 20).read_to_vec()?;
         Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), bytes })
@@ -93,6 +92,13 @@ impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
+}
+
+fn agent(authority: &str) -> Result<Agent> {
+    let certificate = Certificate::from_pem(authority.as_bytes()).context("the platform's authority is not PEM")?;
+    let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate])).build();
+    let config = Agent::config_builder().tls_config(tls).http_status_as_error(false);
+    Ok(config.timeout_global(Some(Duration::from_secs(30))).build().into())
 }
 
 fn bearer(token: &str) -> Vec<(&'static str, String)> {

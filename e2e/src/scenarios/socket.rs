@@ -64,7 +64,12 @@ impl Socket {
 
     /// The transport in use, such as `websocket`.
     pub(crate) fn transport(&mut self) -> Result<String> {
-        super::people::text(&self.order(&json!({"do": "transport"}))?, "transport")
+        super::people::text(&self.order(&json!({"do": "state"}))?, "transport")
+    }
+
+    /// How often it has been connected, the client's own reconnections included.
+    pub(crate) fn connections(&mut self) -> Result<u64> {
+        self.order(&json!({"do": "state"}))?["connections"].as_u64().context("the client does not count connections")
     }
 
     fn start(stage: &Stage) -> Result<Self> {

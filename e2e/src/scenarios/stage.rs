@@ -4,19 +4,22 @@ use std::cell::RefCell;
 use std::fs;
 use std::ops::Deref;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tempfile::NamedTempFile;
 
 use super::browser;
+use super::people::Person;
 use super::rest::Rest;
 use super::site::Site;
+use super::wait::until;
 use crate::cluster::Cluster;
 use crate::progress::Progress;
 use crate::source;
 use crate::test::Packages;
 
+const USABLE_LIMIT: Duration = Duration::from_secs(10);
 const NAMESPACE: &str = "scenarios";
 const CURE: &str = "Mend what is said above, then run the command again; `--keep` keeps the cluster for looking.";
 
@@ -28,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) packages: Packages,
     /// From applying the document to Ready, images being there.
     pub(crate) ready_after: Duration,
+    /// From applying the document to an answer of every service.
+    pub(crate) answers_after: Duration,
     authority: NamedTempFile,
     notes: RefCell<Vec<String>>,
 }
@@ -47,11 +52,37 @@ impl Stage {
                 let _ = log.note(&site.evidence());
             })
         })?;
-        let certificate = site.secret(&format!("{}-edge-tls", site.platform), "ca.crt")?;
+        let certificate = authority_of(&site)?;
         let authority = NamedTempFile::new()?;
         fs::write(authority.path(), &certificate)?;
         let rest = Rest::new(&site.cluster.url(), &certificate)?;
-        Ok(Self { site, rest, packages, ready_after, authority, notes: RefCell::default() })
+        let notes = RefCell::default();
+        let mut stage = Self { site, rest, packages, ready_after, answers_after: ready_after, authority, notes };
+        stage.answers_after += progress.step("every service answers", CURE, |_| stage.wait_until_usable())?;
+        Ok(stage)
+    }
+
+    /// Waits until the platform is Ready and then until every service answers through the edge; answers how long the latter
+    /// took. A Service's new pods are known to the nodes' proxies only a moment after they are Ready.
+    pub(crate) fn wait_until_usable(&self) -> Result<Duration> {
+        self.wait_until_ready()?;
+        let began = Instant::now();
+        until("every service answers", USABLE_LIMIT, || {
+            let person = Person::register(self, "first")?;
+            for path in ["/api/v1/conversations", "/api/v1/notifications"] {
+                person.get(self, path)?.expect(200)?;
+            }
+            person.get(self, "/api/v1/media/00000000000000000000000000")?.expect(404)?;
+            Ok(())
+        })?;
+        Ok(began.elapsed())
+    }
+
+    /// Trusts the platform's authority as it is now: a platform that was made anew has a new one.
+    pub(crate) fn trust_anew(&self) -> Result<()> {
+        let certificate = authority_of(&self.site)?;
+        fs::write(self.authority.path(), &certificate)?;
+        self.rest.trust(&certificate)
     }
 
     /// The certificate of the platform's own authority, as a PEM file.
@@ -75,4 +106,9 @@ impl Deref for Stage {
     fn deref(&self) -> &Site {
         &self.site
     }
+}
+
+/// The certificate of the authority that signed the edge's.
+fn authority_of(site: &Site) -> Result<String> {
+    site.secret(&format!("{}-edge-tls", site.platform), "ca.crt")
 }

@@ -8,8 +8,8 @@ use super::Stage;
 use crate::progress::seconds;
 
 pub(super) fn the_platform_is_ready_45_seconds_after_it_is_applied(stage: &Stage) -> Result<()> {
-    stage.note(format!("ready after {}", seconds(stage.ready_after)));
-    ensure!(stage.ready_after <= Duration::from_secs(45), "ready only after {}", seconds(stage.ready_after));
+    stage.note(format!("ready after {}, answers after {}", seconds(stage.ready_after), seconds(stage.answers_after)));
+    ensure!(stage.answers_after <= Duration::from_secs(45), "only after {}", seconds(stage.answers_after));
     Ok(())
 }
 

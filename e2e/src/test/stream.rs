@@ -1,14 +1,21 @@
 //! Programs whose output is read while they run.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _, pipe};
+use std::io::{BufRead as _, BufReader, PipeReader, Write as _, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::interrupt;
 use crate::progress::tail;
+
+/// How long a program prints nothing before it is looked at whether it still runs.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// How a program ended, and where everything it printed is.
 pub(super) struct Ended {
@@ -33,21 +40,56 @@ pub(super) fn stream(mut command: Command, log: &Path, mut line: impl FnMut(&str
     let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let (reader, writer) = pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child =
-        command.spawn().with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = hearing_signals(|| command.spawn())?.with_context(|| format!("cannot run {name}"))?;
     let registered = interrupt::register(child.id());
     // The command holds ends of the pipe, which would keep it from ever being read to its end.
     drop(command);
-    for read in BufReader::new(reader).split(b'\n') {
-        let read = read?;
-        let text = String::from_utf8_lossy(&read);
-        writeln!(file, "{text}")?;
-        line(&text);
+    let lines = lines(reader);
+    let mut status = None;
+    // Something that the program started and left behind may hold the pipe open for ever: then the program's end is the end.
+    loop {
+        match lines.recv_timeout(QUIET) {
+            Ok(text) => {
+                writeln!(file, "{text}")?;
+                line(&text);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if status.is_some() => break,
+            Err(RecvTimeoutError::Timeout) => status = child.try_wait()?,
+        }
     }
-    let status = child.wait()?;
+    let status = status.map_or_else(|| child.wait(), Ok)?;
     drop(registered);
     interrupt::check()?;
     Ok(Ended { succeeded: status.success(), log: log.to_owned() })
+}
+
+fn lines(reader: PipeReader) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for read in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&read).into_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// Starts a program that can be told to stop. The harness blocks these signals in all its threads, and a program inherits the
+/// mask of the thread that starts it: tests would start servers that do not heed SIGTERM.
+///
+/// A signal in this very moment ends the harness at once. What it leaves then is removed by the next `cargo e2e`.
+fn hearing_signals<T>(start: impl FnOnce() -> T) -> Result<T> {
+    let mut unblocked = SigSet::thread_get_mask()?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        unblocked.remove(signal);
+    }
+    let before = unblocked.thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let started = start();
+    before.thread_set_mask()?;
+    Ok(started)
 }
 
 #[cfg(test)]
@@ -65,5 +107,33 @@ mod tests {
         assert_eq!(lines, ["out", "err"]);
         assert!(!ended.succeeded);
         assert!(ended.last_lines(1).starts_with("err\n"));
+    }
+
+    #[test]
+    fn a_program_can_be_told_to_stop_though_the_harness_blocks_the_signals() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = std::thread::scope(|scope| {
+            let run = || {
+                // As `interrupt::install` does for every thread of the harness.
+                SigSet::from_iter([Signal::SIGTERM]).thread_block().unwrap();
+                let mut command = Command::new("sh");
+                command.args(["-c", "kill -s TERM $$; echo went on"]);
+                stream(command, &folder.path().join("log"), |_| {}).unwrap()
+            };
+            scope.spawn(run).join().unwrap()
+        });
+        assert!(!ended.succeeded && !ended.last_lines(1).starts_with("went on"));
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_does_not_keep_it_from_ending() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo $!"]);
+        let began = std::time::Instant::now();
+        let mut left = String::new();
+        assert!(stream(command, &folder.path().join("log"), |line| line.clone_into(&mut left)).unwrap().succeeded);
+        assert!(began.elapsed() < Duration::from_secs(30));
+        Command::new("kill").arg(left).status().unwrap();
     }
 }
