@@ -224,7 +224,7 @@ fn boot() -> String {
 }
 
 /// Every systemd, kubelet and containerd of every node takes some of what the machine allows to one user, by default 128. With a few
-/// clusters beside each other the next kubelet ends with "inotify_init: too many open files".
+/// clusters beside each other the next kubelet ends with "`inotify_init`: too many open files".
 const INOTIFY_INSTANCES: (&str, u32) = ("fs/inotify/max_user_instances", 8192);
 
 /// What a kubelet sets for the whole machine, from within its node too (`--protect-kernel-defaults` off), and what we set.
