@@ -8,6 +8,8 @@
 //!   environment. Tests share it, so each uses a database, virtual host, bucket or address of its own.
 //! - `start()` is a private server, for tests that stop, kill and restart it.
 //!
+//! [`access_tokens`] are what the auth service would issue, for services that only verify them.
+//!
 //! Everything blocks, and works in async tests too; the first call takes seconds.
 //!
 //! ```no_run
@@ -20,6 +22,7 @@
 //! # anyhow::Ok(())
 //! ```
 
+pub mod access_tokens;
 mod announce;
 mod cache;
 mod debian;
