@@ -18,8 +18,15 @@ use crate::source;
 /// The release the images are tagged with: the workspace's.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What is written in Rust: one binary and one image each.
-pub const COMPILED: [&str; 6] = ["operator", "gateway", "auth", "chat", "media", "notification"];
+/// What is written in Rust: an image each, and the binaries in it.
+pub const COMPILED: [(&str, &[&str]); 6] = [
+    ("operator", &["operator", "provision"]),
+    ("gateway", &["gateway"]),
+    ("auth", &["auth"]),
+    ("chat", &["chat"]),
+    ("media", &["media"]),
+    ("notification", &["notification"]),
+];
 
 /// The name of a component's image.
 #[must_use]
@@ -49,14 +56,19 @@ pub fn compile(cache: &Cache, progress: &Progress) -> Result<Built> {
 pub fn build(cache: &Cache, docker: &Docker, built: &Built, progress: &Progress) -> Result<Vec<String>> {
     let root = source::root()?;
     let mut names = Vec::new();
-    for (component, binary) in &built.binaries {
-        let (dockerfile, arguments) = match component.as_str() {
+    for (component, binaries) in COMPILED {
+        let (dockerfile, arguments) = match component {
             "operator" => (root.join("operator/Dockerfile"), Vec::new()),
             service => (root.join("services/Dockerfile"), vec![format!("COMPONENT={service}")]),
         };
         let image = Image { component, dockerfile, arguments };
-        image.ensure(cache, docker, progress, &Key::of(component).file(binary)?, |context| {
-            link_or_copy(binary, &context.join(component))
+        let files: Vec<(&str, &PathBuf)> = binaries.iter().map(|name| (*name, &built.binaries[*name])).collect();
+        let mut contents = Key::of(component);
+        for (_, file) in &files {
+            contents = contents.file(file)?;
+        }
+        image.ensure(cache, docker, progress, &contents, |context| {
+            files.iter().try_for_each(|(name, file)| link_or_copy(file, &context.join(name)))
         })?;
         names.push(name_of(component));
     }
@@ -188,9 +200,9 @@ fn compile_binaries(log: &Log) -> Result<BTreeMap<String, PathBuf>> {
         .log(log)
         .output()?;
     let binaries = executables(&messages);
-    for component in COMPILED {
-        if !binaries.contains_key(component) {
-            bail!("the crate {component} has no binary of its own name");
+    for name in COMPILED.iter().flat_map(|(_, names)| *names) {
+        if !binaries.contains_key(*name) {
+            bail!("no crate has a binary called {name}");
         }
     }
     Ok(binaries)
@@ -204,7 +216,8 @@ fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
         .filter_map(|message| {
             let name = message["target"]["name"].as_str()?;
             let path = message["executable"].as_str()?;
-            COMPILED.contains(&name).then(|| (name.to_owned(), PathBuf::from(path)))
+            let wanted = COMPILED.iter().any(|(_, names)| names.contains(&name));
+            wanted.then(|| (name.to_owned(), PathBuf::from(path)))
         })
         .collect()
 }

@@ -9,7 +9,6 @@
 //! | `LOG` | tracing directives | `info,kube=warn` |
 
 use std::env;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use operator::api::ChatPlatform;
 use operator::lease::{Election, Leadership, Timing};
 use operator::reconcile::Context;
 use operator::telemetry::{self, Metrics};
-use operator::{provisioner, watch};
+use operator::watch;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,26 +28,10 @@ const LEASE: &str = "chatplatform-operator";
 // One thread: there is little to do at a time, and each thread would have memory of its own.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    if env::args().nth(1).as_deref() == Some(provisioner::ARGUMENT) {
-        return errand().await;
-    }
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the operator stops");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// A short-lived process of the operator's own making: its output is the answer, and its errors are read by who started it.
-async fn errand() -> ExitCode {
-    // Nobody else in this process could have installed one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    match provisioner::serve().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }

@@ -1,10 +1,11 @@
-//! Provisioning in a process of its own.
+//! Provisioning by a program of its own.
 //!
 //! The clients of four servers are more code and memory than all the rest of the operator, and are needed for a second now and then.
-//! So the operator starts itself anew for each errand (`operator provision`), hands it the names and the Secrets of the platform by
-//! standard input, and reads the answers from standard output. At rest none of it is in memory, and what goes wrong in a client
-//! cannot harm the operator.
+//! So they are a program of their own, [`PROGRAM`], which the operator starts for each errand: it hands it the names and the Secrets
+//! of the platform by standard input, and reads the answers from standard output. At rest none of it is in memory, and what goes
+//! wrong in a client cannot harm the operator.
 
+use std::env;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -21,8 +22,8 @@ use crate::provision::{self, DEADLINE, mongodb, object_storage, rabbitmq, redis}
 use crate::secrets::{Existing, Material, Names};
 use crate::validate::Platform;
 
-/// The argument that makes the operator's program do an errand.
-pub const ARGUMENT: &str = "provision";
+/// The program that does errands, in the folder of the operator's own.
+pub const PROGRAM: &str = "provision";
 
 /// Longer than any server may take, so that each tells its own story.
 const PATIENCE: Duration = Duration::from_secs(DEADLINE.as_secs() + 10);
@@ -73,14 +74,14 @@ struct Answer {
 }
 
 impl Default for Provisioner {
-    /// This very program.
+    /// [`PROGRAM`], beside this one.
     fn default() -> Self {
-        Self::new("/proc/self/exe")
+        Self::new(env::current_exe().map_or_else(|_| PROGRAM.into(), |own| own.with_file_name(PROGRAM)))
     }
 }
 
 impl Provisioner {
-    /// A program that is an operator.
+    /// A program that does errands.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into() }
@@ -115,7 +116,6 @@ impl Provisioner {
         let words = |error: &dyn std::fmt::Display| error.to_string();
         let errand = serde_json::to_vec(errand).map_err(|error| words(&error))?;
         let mut child = Command::new(&self.program)
-            .arg(ARGUMENT)
             .env_clear()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -179,14 +179,11 @@ pub async fn serve() -> Result<(), Error> {
 }
 
 async fn one(component: Component, names: &Names, material: &Material) -> Answer {
-    // Each on the heap: together they would be a large future.
     let outcome = match component {
-        Component::MongoDb => Box::pin(mongodb::provision(&mongodb::Target::new(names, material))).await,
-        Component::Redis => Box::pin(redis::provision(&redis::Target::new(names, material))).await,
-        Component::RabbitMq => Box::pin(rabbitmq::provision(&rabbitmq::Target::new(names, material))).await,
-        Component::ObjectStorage => {
-            Box::pin(object_storage::provision(&object_storage::Target::new(names, material))).await
-        }
+        Component::MongoDb => mongodb::provision(&mongodb::Target::new(names, material)).await,
+        Component::Redis => redis::provision(&redis::Target::new(names, material)).await,
+        Component::RabbitMq => rabbitmq::provision(&rabbitmq::Target::new(names, material)).await,
+        Component::ObjectStorage => object_storage::provision(&object_storage::Target::new(names, material)).await,
         // Nobody sends for these: there is nothing to agree on.
         _ => Ok(provision::State { ready: true, ..provision::State::default() }),
     };

@@ -152,11 +152,12 @@ impl Daemon {
         Ok(docker)
     }
 
-    /// This very binary under the wrapper's name, copied: the daemon outlives the build that started it.
+    /// This very binary under the wrapper's name, copied: the daemon outlives the build that started it, and a
+    /// build in the middle of this run may already have replaced the file that it was started from.
     fn runtime_wrapper(&self) -> Result<PathBuf> {
         let place = self.cache.directory("bin")?.join(capability::NAME);
         let fresh = place.with_extension("new");
-        fs::copy(std::env::current_exe()?, &fresh).context("cannot copy the harness")?;
+        fs::copy("/proc/self/exe", &fresh).context("cannot copy the harness")?;
         fs::rename(&fresh, &place).context("cannot place the runtime wrapper")?;
         Ok(place)
     }

@@ -11,6 +11,8 @@ pub mod redis;
 use std::fmt;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 /// The longest that one run against one server takes.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a connection may take to open, and a server to answer one request.
@@ -139,8 +141,12 @@ impl Error {
     }
 }
 
-async fn bounded<T>(server: Server, run: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(DEADLINE, run).await.unwrap_or(Err(Error::TimedOut { server }))
+/// One run against one server. On the heap: together they would be a large future, and each is compiled once, here, and not in every
+/// program that awaits it.
+pub type Provisioning<'a> = BoxFuture<'a, Result<State, Error>>;
+
+fn bounded<'a>(server: Server, run: impl Future<Output = Result<State, Error>> + Send + 'a) -> Provisioning<'a> {
+    Box::pin(async move { tokio::time::timeout(DEADLINE, run).await.unwrap_or(Err(Error::TimedOut { server })) })
 }
 
 /// An error with its causes, for libraries whose own words are in the last of them.

@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Error, PATIENCE, Server, State, bounded, with_causes};
+use super::{Error, PATIENCE, Provisioning, Server, State, bounded, with_causes};
 use crate::secrets::{Material, Names};
 
 /// Name of the bucket in the managed store.
@@ -93,8 +93,9 @@ impl Target {
 }
 
 /// Makes the store agree with `target`.
-pub async fn provision(target: &Target) -> Result<State, Error> {
-    bounded(Server::ObjectStorage, run(target)).await
+#[must_use]
+pub fn provision(target: &Target) -> Provisioning<'_> {
+    bounded(Server::ObjectStorage, run(target))
 }
 
 async fn run(target: &Target) -> Result<State, Error> {

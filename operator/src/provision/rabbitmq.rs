@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use self::api::Api;
-use super::{Error, Server, State, bounded};
+use super::{Error, Provisioning, Server, State, bounded};
 use crate::secrets::{Login, Material, Names, rabbitmq_password_hash};
 
 /// The topic exchange that every event goes through.
@@ -44,8 +44,9 @@ impl Target {
 }
 
 /// Makes the broker agree with `target`.
-pub async fn provision(target: &Target) -> Result<State, Error> {
-    bounded(Server::RabbitMq, run(target)).await
+#[must_use]
+pub fn provision(target: &Target) -> Provisioning<'_> {
+    bounded(Server::RabbitMq, run(target))
 }
 
 async fn run(target: &Target) -> Result<State, Error> {

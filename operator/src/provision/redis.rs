@@ -10,7 +10,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value, cm
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use secrecy::ExposeSecret;
 
-use super::{Error, PATIENCE, Server, State, bounded, with_causes};
+use super::{Error, PATIENCE, Provisioning, Server, State, bounded, with_causes};
 use crate::secrets::{Login, Material, Names, RedisRules, redis_password_hash};
 
 /// A Redis server as it shall be.
@@ -57,8 +57,9 @@ impl Target {
 }
 
 /// Makes the server agree with `target`.
-pub async fn provision(target: &Target) -> Result<State, Error> {
-    bounded(Server::Redis, run(target)).await
+#[must_use]
+pub fn provision(target: &Target) -> Provisioning<'_> {
+    bounded(Server::Redis, run(target))
 }
 
 async fn run(target: &Target) -> Result<State, Error> {

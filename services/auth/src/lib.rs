@@ -9,14 +9,14 @@ pub mod password;
 pub mod people;
 pub mod registration;
 pub mod revocations;
+mod service;
 pub mod sessions;
 pub mod settings;
-mod start;
 pub mod state;
 pub mod store;
 pub mod tokens;
 
-pub use start::{StartError, service};
+pub use service::service;
 
 /// Name of the service, in its logs, its events and its database.
 pub const SERVICE: &str = "auth";

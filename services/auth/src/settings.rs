@@ -1,7 +1,11 @@
 //! What the service is told from outside; `config.default.toml` holds the defaults.
 
-use runtime::config::{ConfigError, Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of};
+use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of};
+use runtime::program;
 use serde::Deserialize;
+
+/// The settings that hold unless the environment says otherwise.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// The settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,10 +25,11 @@ pub struct Settings {
     pub tokens: Tokens,
 }
 
-impl Settings {
-    /// The defaults, overridden by the environment.
-    pub fn load() -> Result<Self, ConfigError> {
-        runtime::config::load(include_str!("../config.default.toml"))
+impl program::Settings for Settings {
+    const DEFAULTS: &'static str = DEFAULTS;
+
+    fn log(&self) -> Log {
+        self.log.clone()
     }
 }
 

@@ -10,6 +10,7 @@ use runtime::identity::TokenVerifier;
 use runtime::messaging::Publisher;
 use runtime::metrics::Metrics;
 use runtime::outbox;
+use runtime::program::Assembly;
 use runtime::service::Service;
 use runtime::shutdown::Shutdown;
 use runtime::watched::Watched;
@@ -31,7 +32,12 @@ use crate::turns::Turns;
 const INDEX_RETRY: Duration = Duration::from_secs(1);
 
 /// The chat service, ready to run. It starts without its servers and becomes ready once they are there.
-pub async fn service(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
+#[must_use]
+pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
+    Box::pin(assemble(settings, clock))
+}
+
+async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let shutdown = Shutdown::new();
     let metrics = Metrics::new();
     // A name of this process among the replicas, for as long as it runs.

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use runtime::config::{
-    self, ConfigError, Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault,
-};
+use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault};
+use runtime::program;
 use serde::Deserialize;
+
+/// The settings that hold unless the environment says otherwise.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]
@@ -51,23 +53,14 @@ pub struct Sockets {
     pub ping_timeout_seconds: u64,
 }
 
-impl Settings {
-    /// The embedded defaults, overridden by the environment.
-    pub fn load() -> Result<Self, ConfigError> {
-        let mut settings: Self = config::load(include_str!("../config.default.toml"))?;
-        settings.log.quieten();
-        Ok(settings)
-    }
-}
-
 /// The Socket.IO library logs whole packets when asked to be talkative, and packets hold what people say.
-trait Quieten {
-    fn quieten(&mut self);
-}
+const QUIET: &str = ",socketioxide=info,engineioxide=info,socketioxide_core=info";
 
-impl Quieten for Log {
-    fn quieten(&mut self) {
-        self.filter.push_str(",socketioxide=info,engineioxide=info,socketioxide_core=info");
+impl program::Settings for Settings {
+    const DEFAULTS: &'static str = DEFAULTS;
+
+    fn log(&self) -> Log {
+        Log { filter: format!("{}{QUIET}", self.log.filter) }
     }
 }
 

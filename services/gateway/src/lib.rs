@@ -2,7 +2,6 @@
 //!
 //! [`pipeline`] reads as the way of a request through it; each step has a file of its own.
 
-pub mod app;
 pub mod authentication;
 pub mod client_address;
 pub mod cors;
@@ -14,5 +13,8 @@ pub mod proxy;
 pub mod rate_limit;
 pub mod redis_access;
 pub mod routes;
+mod service;
 pub mod settings;
 pub mod tunnel;
+
+pub use service::{Gateway, service};

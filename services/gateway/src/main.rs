@@ -1,12 +1,5 @@
-//! The gateway's binary.
+//! The gateway service's program.
 
-use gateway::{app, settings::Settings};
-use runtime::{config, telemetry};
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let settings: Settings = config::load(gateway::settings::DEFAULTS)?;
-    telemetry::init(&settings.log)?;
-    app::service(&settings)?.run().await?;
-    Ok(())
+fn main() -> anyhow::Result<()> {
+    runtime::program::run(gateway::service)
 }

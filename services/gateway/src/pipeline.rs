@@ -12,13 +12,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use runtime::{identity::Identity, metrics, problem::ApiError, trace};
 
 use crate::{
-    app::Gateway,
     authentication::{authorise, identify},
     client_address::client_address,
     error::{GatewayError, RedisAway},
     headers, limits,
     rate_limit::{self, Allowance},
     routes::{self, Class, Found, Route},
+    service::Gateway,
     tunnel,
 };
 

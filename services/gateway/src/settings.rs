@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use runtime::config::{Fault, Log, Redis, Section, Server, Tokens, faults_of};
+use runtime::{
+    config::{Fault, Log, Redis, Section, Server, Tokens, faults_of},
+    program,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -103,6 +106,14 @@ pub struct RateLimits {
 pub struct Cors {
     /// Origins, or `*`.
     pub allowed_origins: Vec<String>,
+}
+
+impl program::Settings for Settings {
+    const DEFAULTS: &'static str = DEFAULTS;
+
+    fn log(&self) -> Log {
+        self.log.clone()
+    }
 }
 
 impl Section for Settings {

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use runtime::config::{Fault, Log, MongoDb, ObjectStorage, Section, Server, Tokens, faults_of};
+use runtime::{
+    config::{Fault, Log, MongoDb, ObjectStorage, Section, Server, Tokens, faults_of},
+    program,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -61,6 +64,14 @@ impl Upload {
     #[must_use]
     pub const fn patience(&self) -> Duration {
         Duration::from_secs(self.stall_seconds)
+    }
+}
+
+impl program::Settings for Settings {
+    const DEFAULTS: &'static str = DEFAULTS;
+
+    fn log(&self) -> Log {
+        self.log.clone()
     }
 }
 

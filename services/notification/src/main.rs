@@ -1,13 +1,5 @@
 //! The notification service's program.
 
-use anyhow::{Context, Result};
-use notification::{app, settings};
-use runtime::{clock::Clock, config, telemetry};
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let settings: settings::Settings = config::load(settings::DEFAULTS)?;
-    telemetry::init(&settings.log).context("cannot set up logging")?;
-    app::service(&settings, Clock::system()).await?.run().await?;
-    Ok(())
+fn main() -> anyhow::Result<()> {
+    runtime::program::run(notification::service)
 }

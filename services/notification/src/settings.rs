@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use lettre::message::Mailbox;
-use runtime::config::{Fault, Log, MongoDb, RabbitMq, Section, Server, Tokens, faults_of, file_fault};
+use runtime::{
+    config::{Fault, Log, MongoDb, RabbitMq, Section, Server, Tokens, faults_of, file_fault},
+    program,
+};
 use serde::Deserialize;
 
 /// The settings that hold unless the environment says otherwise.
@@ -74,6 +77,14 @@ pub struct Web {
     /// Its address, for links in e-mails.
     #[serde(default)]
     pub url: String,
+}
+
+impl program::Settings for Settings {
+    const DEFAULTS: &'static str = DEFAULTS;
+
+    fn log(&self) -> Log {
+        self.log.clone()
+    }
 }
 
 impl Section for Settings {

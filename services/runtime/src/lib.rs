@@ -1,8 +1,8 @@
 //! What every service needs to run: settings, logs, metrics, health, a graceful stop, connections to the servers,
 //! verified identities, messaging with confirms, and the outbox.
 //!
-//! A service's `main` reads as: load the settings, start telemetry, connect, build the router, and hand all of it to
-//! [`service::Service`].
+//! A service puts itself together as a [`service::Service`]: it connects, builds its router, and hands both over with its health
+//! checks and tasks. [`program::run`] is its `main`.
 
 pub mod clock;
 pub mod config;
@@ -14,6 +14,7 @@ pub mod messaging;
 pub mod metrics;
 pub mod outbox;
 pub mod problem;
+pub mod program;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;

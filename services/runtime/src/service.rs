@@ -147,15 +147,16 @@ impl Service {
     }
 
     /// Listens, serves until SIGTERM or SIGINT, and stops in order.
-    pub async fn run(self) -> Result<(), ServiceError> {
-        // A second crypto provider may be linked, and then rustls wants to be told which; already told is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let shutdown = self.shutdown.clone();
-        let bound = self.bind().await?;
-        let signals = stop_on_signals(shutdown).map_err(ServiceError::Signals)?;
-        let outcome = bound.serve().await;
-        signals.abort();
-        outcome
+    #[must_use]
+    pub fn run(self) -> BoxFuture<'static, Result<(), ServiceError>> {
+        Box::pin(async move {
+            let shutdown = self.shutdown.clone();
+            let bound = self.bind().await?;
+            let signals = stop_on_signals(shutdown).map_err(ServiceError::Signals)?;
+            let outcome = bound.serve().await;
+            signals.abort();
+            outcome
+        })
     }
 
     /// Opens both listeners, so that their addresses are known before anything is served.
@@ -216,7 +217,14 @@ impl Bound {
     }
 
     /// Serves until the stop has begun and gone through.
-    pub async fn serve(self) -> Result<(), ServiceError> {
+    ///
+    /// On the heap for the reason of [`crate::program::Assembly`].
+    #[must_use]
+    pub fn serve(self) -> BoxFuture<'static, Result<(), ServiceError>> {
+        Box::pin(self.until_the_end())
+    }
+
+    async fn until_the_end(self) -> Result<(), ServiceError> {
         let Self { service, public, admin } = self;
         let shutdown = service.shutdown.clone();
         let settle = Duration::from_secs(service.settings.settle_seconds);

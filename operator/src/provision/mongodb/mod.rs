@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use self::member::Member;
-use super::{Error, Server, State, bounded};
+use super::{Error, Provisioning, Server, State, bounded};
 use crate::secrets::{Login, Material, Names};
 
 /// How long one run waits for an election to end. With the settings of [`configuration`] it takes about three seconds.
@@ -48,8 +48,9 @@ impl Target {
 }
 
 /// Makes the set agree with `target`.
-pub async fn provision(target: &Target) -> Result<State, Error> {
-    bounded(Server::MongoDb, run(target)).await
+#[must_use]
+pub fn provision(target: &Target) -> Provisioning<'_> {
+    bounded(Server::MongoDb, run(target))
 }
 
 async fn run(target: &Target) -> Result<State, Error> {

@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use chat::settings::{MessageKeys, Settings, Sockets};
 use contract::id::{SessionId, UserId};
-use ed25519_dalek::{Signer as _, SigningKey};
 use jiff::Timestamp;
 use mongodb::Database;
 use reqwest::Method;
@@ -16,10 +15,9 @@ use runtime::clock::Clock;
 use runtime::config::{Log, MongoDb, RabbitMq, Redis, Server, Tokens};
 use runtime::shutdown::Shutdown;
 use serde_json::{Value, json};
+use servers::access_tokens::{ISSUER, access_token, write_jwks};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-
-const ISSUER: &str = "https://chat.example";
 
 pub(crate) struct Platform {
     folder: TempDir,
@@ -69,10 +67,7 @@ impl Platform {
         {
             fs::write(folder.path().join(name), content).unwrap();
         }
-        let x = URL_SAFE_NO_PAD.encode(signing_key().verifying_key().as_bytes());
-        let jwks =
-            json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "k", "x": x}]});
-        fs::write(folder.path().join("jwks.json"), jwks.to_string()).unwrap();
+        write_jwks(folder.path()).unwrap();
         let platform = Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri, buffered_packets: 4096 };
         platform.write_message_keys("mk-1", &[("mk-1", 1)]);
         platform
@@ -255,17 +250,7 @@ pub(crate) async fn until_ready(admin_url: &str) {
     }
 }
 
-fn signing_key() -> SigningKey {
-    SigningKey::from_bytes(&[7; 32])
-}
-
 fn token(user: UserId, session: SessionId, seconds: i64) -> String {
-    let now = Timestamp::now().as_second();
-    let claims = json!({
-        "iss": ISSUER, "aud": "chatplatform", "sub": user, "sid": session, "jti": UserId::generate().to_string(),
-        "iat": now, "exp": now + seconds, "roles": ["user"], "name": "someone",
-    });
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", encode(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "k"})), encode(&claims));
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signing_key().sign(signed.as_bytes()).to_bytes()))
+    let expires = Timestamp::now().as_second() + seconds;
+    access_token(&json!({"sub": user, "sid": session, "jti": UserId::generate(), "exp": expires, "name": "someone"}))
 }

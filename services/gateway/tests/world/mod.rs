@@ -10,15 +10,14 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use contract::id::{SessionId, UserId};
-use ed25519_dalek::{Signer, SigningKey};
 use futures::StreamExt;
-use gateway::{app, settings};
+use gateway::settings;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use runtime::{config, service::ServiceError, shutdown::Shutdown};
+use runtime::{clock::Clock, config, service::ServiceError, shutdown::Shutdown};
 use serde_json::{Value, json};
+use servers::access_tokens::{ISSUER, access_token, write_jwks};
 use tempfile::{NamedTempFile, TempDir};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_tungstenite::{
@@ -27,7 +26,6 @@ use tokio_tungstenite::{
 };
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-pub(crate) const ISSUER: &str = "https://chat.example";
 pub(crate) const LARGE: usize = 64 * 1024 * 1024;
 
 pub(crate) struct World {
@@ -60,7 +58,7 @@ impl World {
         };
         let keys = TempDir::new().unwrap();
         let jwks_file = keys.path().join("jwks.json");
-        std::fs::write(&jwks_file, jwks().to_string()).unwrap();
+        write_jwks(keys.path()).unwrap();
         let mut redis_file = NamedTempFile::new().unwrap();
         writeln!(redis_file, "{redis_url}").unwrap();
 
@@ -85,7 +83,7 @@ impl World {
             ((*name).to_owned(), value)
         }));
         let settings: settings::Settings = config::load_from(settings::DEFAULTS, variables).unwrap();
-        let bound = app::service(&settings).unwrap().bind().await.unwrap();
+        let bound = gateway::service(&settings, Clock::system()).await.unwrap().bind().await.unwrap();
         Self {
             address: bound.address().unwrap(),
             admin: bound.admin_address().unwrap(),
@@ -147,22 +145,9 @@ pub(crate) fn token_with(roles: &[&str], seconds: i64) -> Token {
     let (user, session) = (UserId::generate(), SessionId::generate());
     let now = jiff::Timestamp::now().as_second();
     let claims = json!({
-        "iss": ISSUER, "aud": "chatplatform", "sub": user, "sid": session, "jti": SessionId::generate(),
-        "iat": now - 700, "exp": now + seconds, "roles": roles, "name": "ada",
+        "sub": user, "sid": session, "jti": SessionId::generate(), "iat": now - 700, "exp": now + seconds, "roles": roles,
     });
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", encode(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "kid-1"})), encode(&claims));
-    let signature = URL_SAFE_NO_PAD.encode(signing_key().sign(message.as_bytes()).to_bytes());
-    Token { user, session, text: format!("{message}.{signature}") }
-}
-
-fn signing_key() -> SigningKey {
-    SigningKey::from_bytes(&[7; 32])
-}
-
-fn jwks() -> Value {
-    let x = URL_SAFE_NO_PAD.encode(signing_key().verifying_key().as_bytes());
-    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "kid-1", "x": x}]})
+    Token { user, session, text: access_token(&claims) }
 }
 
 pub(crate) async fn start_service(router: Router) -> SocketAddr {

@@ -4,7 +4,6 @@
 
 mod content;
 mod form;
-mod issuer;
 mod lifecycle;
 mod outages;
 mod program;

@@ -10,21 +10,19 @@ use std::{
 use contract::{id::UserId, media::Media};
 use futures::{StreamExt, stream};
 use reqwest::{Body, Client, StatusCode};
-use servers::ObjectStorage;
+use servers::{ObjectStorage, access_tokens::write_jwks};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
     form,
-    issuer::Issuer,
-    service::{environment, install_crypto, noise, until},
+    service::{environment, install_crypto, noise, token, until},
 };
 
 struct Program {
     child: Child,
     url: String,
     admin_url: String,
-    issuer: Issuer,
     _folder: TempDir,
 }
 
@@ -32,7 +30,7 @@ impl Program {
     fn start() -> Self {
         install_crypto();
         let folder = tempfile::tempdir().unwrap();
-        let issuer = Issuer::new(folder.path());
+        write_jwks(folder.path()).unwrap();
         let [listen, admin] = [free_address(), free_address()];
         let more = [("SERVER__LISTEN", listen.as_str()), ("SERVER__ADMIN_LISTEN", admin.as_str())];
         let child = Command::new(env!("CARGO_BIN_EXE_media"))
@@ -41,7 +39,7 @@ impl Program {
             .spawn()
             .unwrap();
         let (url, admin_url) = (format!("http://{listen}"), format!("http://{admin}"));
-        Self { child, url, admin_url, issuer, _folder: folder }
+        Self { child, url, admin_url, _folder: folder }
     }
 
     async fn ready(&self, http: &Client) {
@@ -84,7 +82,7 @@ fn form_of_96_mib() -> Body {
 async fn a_file_of_96_mib_passes_both_ways_in_40_mib_of_memory() {
     let (program, http) = (Program::start(), Client::new());
     program.ready(&http).await;
-    let token = program.issuer.token(UserId::generate());
+    let token = token(UserId::generate());
     let idle = program.peak();
 
     let answer = http
@@ -114,7 +112,7 @@ async fn a_file_of_96_mib_passes_both_ways_in_40_mib_of_memory() {
 async fn on_sigterm_the_upload_in_hand_is_finished_and_the_program_leaves() {
     let (mut program, http) = (Program::start(), Client::new());
     program.ready(&http).await;
-    let token = program.issuer.token(UserId::generate());
+    let token = token(UserId::generate());
     let (begun, beginning) = tokio::sync::oneshot::channel::<()>();
     let mut begun = Some(begun);
     let pid = program.child.id().to_string();

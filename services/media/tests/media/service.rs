@@ -3,25 +3,30 @@
 use std::{collections::BTreeMap, fs, future::Future, path::Path, time::Duration};
 
 use aws_sdk_s3::Client;
-use contract::{id::UserId, media::Media, problem::Problem};
-use media::{app, settings::DEFAULTS, settings::Settings};
+use contract::{
+    id::{SessionId, UserId},
+    media::Media,
+    problem::Problem,
+};
+use media::settings::{DEFAULTS, Settings};
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use runtime::{clock::Clock, config, connect, shutdown::Shutdown};
-use servers::{MongoDb, ObjectStorage};
+use serde_json::json;
+use servers::{
+    MongoDb, ObjectStorage,
+    access_tokens::{ISSUER, access_token, write_jwks},
+};
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use crate::{
-    form,
-    issuer::{ISSUER, Issuer},
-};
+use crate::form;
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,7 +45,6 @@ pub(crate) struct Service {
     pub(crate) store: Client,
     /// Its bucket.
     pub(crate) bucket: String,
-    issuer: Issuer,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
     _folder: TempDir,
@@ -65,11 +69,11 @@ impl Service {
         install_crypto();
         log_if_asked();
         let folder = tempfile::tempdir().unwrap();
-        let issuer = Issuer::new(folder.path());
+        write_jwks(folder.path()).unwrap();
         let variables = environment(folder.path(), store, more);
         let settings: Settings = config::load_from(DEFAULTS, variables).unwrap();
         let right = settings_with_the_right_secret(&settings, folder.path(), store);
-        let service = app::service(&settings, Clock::system()).await.unwrap().bind().await.unwrap();
+        let service = media::service(&settings, Clock::system()).await.unwrap().bind().await.unwrap();
         let url = format!("http://{}", service.address().unwrap());
         let admin_url = format!("http://{}", service.admin_address().unwrap());
         Self {
@@ -79,7 +83,6 @@ impl Service {
             database: connect::mongodb(&settings.mongodb).await.unwrap(),
             store: connect::object_storage(&right).unwrap().0,
             bucket: right.bucket,
-            issuer,
             shutdown: service.shutdown(),
             serving: tokio::spawn(async move { service.serve().await.unwrap() }),
             _folder: folder,
@@ -89,7 +92,7 @@ impl Service {
     /// A new user.
     pub(crate) fn user(&self) -> User<'_> {
         let id = UserId::generate();
-        User { id, service: self, token: self.issuer.token(id) }
+        User { id, service: self, token: token(id) }
     }
 
     /// The records of files.
@@ -229,4 +232,9 @@ fn settings_with_the_right_secret(settings: &Settings, folder: &Path, store: &Ob
     let secret = folder.join("right-secret");
     fs::write(&secret, store.secret_access_key()).unwrap();
     config::ObjectStorage { secret_access_key_file: secret, ..settings.object_storage.clone() }
+}
+
+/// An access token of a user.
+pub(crate) fn token(user: UserId) -> String {
+    access_token(&json!({"sub": user, "sid": SessionId::generate()}))
 }

@@ -6,7 +6,6 @@ mod claims;
 mod consuming;
 mod emails;
 mod events;
-mod issuer;
 mod list;
 mod program;
 mod service;

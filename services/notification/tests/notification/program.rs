@@ -6,12 +6,9 @@ use std::{
 };
 
 use reqwest::StatusCode;
-use servers::RabbitMq;
+use servers::{RabbitMq, access_tokens::write_jwks};
 
-use crate::{
-    issuer::Issuer,
-    service::{environment, install_crypto, until},
-};
+use crate::service::{environment, install_crypto, until};
 
 fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
@@ -21,7 +18,7 @@ fn free_address() -> String {
 async fn the_program_becomes_ready_and_leaves_cleanly_on_sigterm() {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    Issuer::new(folder.path());
+    write_jwks(folder.path()).unwrap();
     let [listen, admin] = [free_address(), free_address()];
     let more = [("SERVER__LISTEN", listen.as_str()), ("SERVER__ADMIN_LISTEN", admin.as_str())];
     let mut child = Command::new(env!("CARGO_BIN_EXE_notification"))

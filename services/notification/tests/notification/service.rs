@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, future::Future, path::Path, time::Duration}
 
 use contract::{
     event::{Envelope, Event},
-    id::UserId,
+    id::{SessionId, UserId},
     notification::Notification,
     page::Page,
     problem::Problem,
@@ -14,10 +14,7 @@ use mongodb::{
     Collection, Database,
     bson::{Document, doc},
 };
-use notification::{
-    app,
-    settings::{DEFAULTS, Settings},
-};
+use notification::settings::{DEFAULTS, Settings};
 use reqwest::{Method, Response, StatusCode};
 use runtime::{
     clock::Clock,
@@ -25,17 +22,18 @@ use runtime::{
     messaging::{Connector, Publisher},
     shutdown::Shutdown,
 };
-use servers::{MongoDb, RabbitMq, Smtp};
+use serde_json::json;
+use servers::{
+    MongoDb, RabbitMq, Smtp,
+    access_tokens::{ISSUER, access_token, write_jwks},
+};
 use tempfile::TempDir;
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use crate::{
-    events::envelope,
-    issuer::{ISSUER, Issuer},
-};
+use crate::events::envelope;
 
 /// How long a condition may take to come true: a broker that restarts takes its time.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -54,7 +52,6 @@ pub(crate) struct Service {
     pub(crate) broker: Connector,
     /// Publishes what other services would.
     pub(crate) publisher: Publisher,
-    issuer: Issuer,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
     _folder: TempDir,
@@ -84,9 +81,9 @@ impl Service {
         install_crypto();
         log_if_asked();
         let folder = tempfile::tempdir().unwrap();
-        let issuer = Issuer::new(folder.path());
+        write_jwks(folder.path()).unwrap();
         let settings: Settings = config::load_from(DEFAULTS, environment(folder.path(), broker, smtp, &[])).unwrap();
-        let service = app::service(&settings, clock).await.unwrap().bind().await.unwrap();
+        let service = notification::service(&settings, clock).await.unwrap().bind().await.unwrap();
         let url = format!("http://{}", service.address().unwrap());
         let admin_url = format!("http://{}", service.admin_address().unwrap());
         let connector = Connector::new(&settings.rabbitmq.uri_file, "test");
@@ -97,7 +94,6 @@ impl Service {
             database: connect::mongodb(&settings.mongodb).await.unwrap(),
             publisher: Publisher::new(connector.clone()),
             broker: connector,
-            issuer,
             shutdown: service.shutdown(),
             serving: tokio::spawn(async move { service.serve().await.unwrap() }),
             _folder: folder,
@@ -109,7 +105,7 @@ impl Service {
     /// A new user.
     pub(crate) fn user(&self) -> User<'_> {
         let id = UserId::generate();
-        User { id, service: self, token: self.issuer.token(id) }
+        User { id, service: self, token: access_token(&json!({"sub": id, "sid": SessionId::generate()})) }
     }
 
     /// Publishes an event.

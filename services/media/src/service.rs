@@ -2,14 +2,7 @@
 
 use std::time::Duration;
 
-use runtime::{
-    clock::Clock,
-    connect::{self, ConnectError},
-    health::Health,
-    identity::TokenVerifier,
-    service::Service,
-    watched::WatchedError,
-};
+use runtime::{clock::Clock, connect, health::Health, identity::TokenVerifier, program::Assembly, service::Service};
 
 use crate::{
     http,
@@ -21,19 +14,13 @@ use crate::{
 /// How long to wait before the indexes are tried again.
 const INDEX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why the service cannot be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// A server's address or credential cannot be used.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The public keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] WatchedError),
+/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
+#[must_use]
+pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
+    Box::pin(assemble(settings, clock))
 }
 
-/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
-pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, AppError> {
+async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let database = connect::mongodb(&settings.mongodb).await?;
     let (client, bucket) = connect::object_storage(&settings.object_storage)?;
     let (files, objects) = (Files::new(&database), Objects::new(&client, bucket));

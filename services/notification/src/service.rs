@@ -2,17 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use jiff::SignedDuration;
-use lettre::{address::AddressError, message::Mailbox};
+use lettre::message::Mailbox;
 use runtime::{
-    clock::Clock,
-    connect::{self, ConnectError},
-    health::Health,
-    identity::TokenVerifier,
-    messaging::Consumer,
-    metrics::Metrics,
-    service::Service,
-    watched::WatchedError,
+    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics,
+    program::Assembly, service::Service,
 };
 use tokio::sync::Notify;
 
@@ -29,22 +24,13 @@ use crate::{
 /// How long to wait before the indexes are tried again.
 const INDEX_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why the service cannot be put together.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// A server's address or credential cannot be used.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The public keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] WatchedError),
-    /// `email.from` is not an address.
-    #[error("email.from is not an address: {0}")]
-    From(#[from] AddressError),
+/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
+#[must_use]
+pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
+    Box::pin(assemble(settings, clock))
 }
 
-/// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
-pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, AppError> {
+async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let database = connect::mongodb(&settings.mongodb).await?;
     let broker = connect::rabbitmq(&settings.rabbitmq, "notification");
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
@@ -70,7 +56,10 @@ pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, AppEr
             notifications: notifications.clone(),
             contacts,
             mailer: Mailer::new(host, &settings.email),
-            letterhead: Letterhead { from: from.parse::<Mailbox>()?, web_url: settings.web.url.clone() },
+            letterhead: Letterhead {
+                from: from.parse::<Mailbox>().context("email.from is not an address")?,
+                web_url: settings.web.url.clone(),
+            },
             give_up_after: SignedDuration::from_hours(settings.email.give_up_hours.into()),
             workers: settings.email.connections,
             clock: clock.clone(),

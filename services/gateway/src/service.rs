@@ -9,8 +9,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, metrics::Metrics, service::Service,
-    telemetry::chain,
+    clock::Clock, connect, health::Health, identity::TokenVerifier, metrics::Metrics, program::Assembly,
+    service::Service, telemetry::chain,
 };
 
 use crate::{
@@ -48,10 +48,16 @@ struct Refusal {
 }
 
 /// The gateway as a service, ready to run.
-pub fn service(settings: &Settings) -> anyhow::Result<Service> {
+#[must_use]
+pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
+    // Nothing has to be waited for; the other services do have to.
+    Box::pin(std::future::ready(assemble(settings, clock)))
+}
+
+fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let service = Service::new("gateway", &settings.server);
     let metrics = Metrics::new();
-    let gateway = Gateway::new(settings, &service, &metrics)?;
+    let gateway = Gateway::new(settings, clock, &service, &metrics)?;
     let redis = gateway.redis.clone();
     // Without Redis the gateway still answers what needs no log-in, and says of the rest what is the matter; taken out of
     // service it could not even do that.
@@ -64,15 +70,14 @@ pub fn service(settings: &Settings) -> anyhow::Result<Service> {
 }
 
 impl Gateway {
-    fn new(settings: &Settings, service: &Service, metrics: &Metrics) -> anyhow::Result<Self> {
+    fn new(settings: &Settings, clock: Clock, service: &Service, metrics: &Metrics) -> anyhow::Result<Self> {
         let tunnels_open = Gauge::default();
         metrics.register("gateway_tunnels_open", "WebSockets that are carried", tunnels_open.clone());
         let refusals = Family::default();
         metrics.register("gateway_refusals", "Requests that the gateway itself refused", refusals.clone());
         let networks = settings.trusted_proxies.networks.iter().map(|text| text.parse());
         Ok(Self {
-            verifier: TokenVerifier::new(&settings.tokens, Clock::system())
-                .context("the public keys cannot be used")?,
+            verifier: TokenVerifier::new(&settings.tokens, clock).context("the public keys cannot be used")?,
             redis: RedisAccess::new(connect::redis(&settings.redis)?),
             local_limiter: LocalLimiter::default(),
             proxy: Proxy::new(&settings.upstreams)?,

@@ -1,21 +1,21 @@
-//! Putting the service together: settings and a clock in, a service that can be run out.
+//! The service put together.
 
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use runtime::clock::Clock;
-use runtime::config::Section as _;
-use runtime::connect::{self, ConnectError};
+use runtime::connect;
 use runtime::health::Health;
 use runtime::identity::TokenVerifier;
 use runtime::messaging::Publisher;
 use runtime::outbox::Relay;
+use runtime::program::Assembly;
 use runtime::service::Service;
-use runtime::watched::WatchedError;
 
 use crate::lockout::Lockout;
-use crate::password::{Hasher, HasherError};
+use crate::password::Hasher;
 use crate::registration::Registrar;
 use crate::revocations::Revocations;
 use crate::sessions::Sessions;
@@ -26,28 +26,15 @@ use crate::tokens::access::Issuer;
 use crate::tokens::signer::Signer;
 use crate::{SERVICE, http};
 
-/// Why the service cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A connection cannot be described.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// A key file cannot be used.
-    #[error(transparent)]
-    Keys(#[from] WatchedError),
-    /// Argon2 does not work.
-    #[error(transparent)]
-    Hasher(#[from] HasherError),
-    /// A setting that was checked is gone.
-    #[error("the settings are at fault: {0:?}")]
-    Settings(Vec<runtime::config::Fault>),
-}
-
 /// The service, with its routes, health checks and tasks. It does not wait for its servers: it is not ready before they
 /// answer.
-pub async fn service(settings: &Settings, clock: Clock) -> Result<Service, StartError> {
-    let signing_keys = settings.tokens.signing_keys_file.as_ref();
-    let signing_keys = signing_keys.ok_or_else(|| StartError::Settings(settings.faults()))?;
+#[must_use]
+pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
+    Box::pin(assemble(settings, clock))
+}
+
+async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
+    let signing_keys = settings.tokens.signing_keys_file.as_ref().context("tokens.signing_keys_file is not set")?;
     let issuer = Issuer { issuer: settings.tokens.issuer.clone(), audience: settings.tokens.audience.clone() };
     let signer = Signer::load(issuer, signing_keys, &settings.tokens.jwks_file)?;
     let verifier = TokenVerifier::new(&settings.tokens, clock.clone())?;
