@@ -10,6 +10,7 @@ pub mod command;
 pub mod docker;
 pub mod down;
 pub mod engine;
+pub mod environment;
 pub mod images;
 pub mod interrupt;
 pub mod look;

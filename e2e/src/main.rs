@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::cluster::{DEFAULT_EDGE_PORT, DEFAULT_NAME, Ports};
-use e2e::{down, interrupt, look, offline, test, up};
+use e2e::{down, environment, interrupt, look, offline, test, up};
 
 /// A platform on this machine, and its tests
 #[derive(Parser)]
@@ -55,7 +55,12 @@ fn main() -> ExitCode {
         let arguments: Vec<_> = arguments.collect();
         return report(offline::capability::become_runc(&arguments).map(|()| true));
     }
-    report(interrupt::install().and_then(|()| run(&Arguments::parse())))
+    // Before anything that a program started in this one's place would inherit.
+    report(
+        environment::without_cargos_variables()
+            .and_then(|()| interrupt::install())
+            .and_then(|()| run(&Arguments::parse())),
+    )
 }
 
 fn report(result: Result<bool>) -> ExitCode {

@@ -1,7 +1,6 @@
 //! Every test, in the order in which a fault is found soonest.
 
 mod cargo;
-mod environment;
 mod libtest;
 mod manifests;
 mod node;
@@ -19,7 +18,6 @@ use crate::cache::Cache;
 use crate::progress::{Progress, seconds};
 use crate::{interrupt, source};
 
-pub use environment::without_cargos_variables;
 pub(crate) use node::Packages;
 pub(crate) use tally::Tally;
 
@@ -61,7 +59,6 @@ pub(crate) struct Bench {
 
 /// Runs the tests; answers whether all passed. The last line printed is `N passed, N failed`.
 pub fn run(options: &Options) -> Result<bool> {
-    without_cargos_variables()?;
     let cache = Cache::open()?;
     let progress = Progress::new(cache.logs().join("test"));
     let bench = Bench { root: source::root()?, cache, progress, options: options.clone() };

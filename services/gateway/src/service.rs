@@ -50,8 +50,8 @@ struct Refusal {
 /// The gateway as a service, ready to run.
 #[must_use]
 pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
-    // Nothing has to be waited for; the other services do have to.
-    Box::pin(std::future::ready(assemble(settings, clock)))
+    // Connections are made in the background, for which a runtime has to be there: it is once this is awaited.
+    Box::pin(async move { assemble(settings, clock) })
 }
 
 fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {

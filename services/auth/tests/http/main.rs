@@ -10,6 +10,7 @@ mod login;
 mod logout;
 mod people;
 mod profile;
+mod program;
 mod refresh;
 mod registration;
 mod sessions;

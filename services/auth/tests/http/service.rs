@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use auth::settings::Settings;
+use auth::settings::{DEFAULTS, Settings};
 
 pub(crate) const PASSWORD: &str = "a fine password";
 
@@ -122,10 +122,15 @@ impl Auth {
     }
 
     fn settings(&self) -> Settings {
+        load_from(DEFAULTS, self.environment("127.0.0.1:0", "127.0.0.1:0")).unwrap()
+    }
+
+    /// What the service is told from outside.
+    pub(crate) fn environment(&self, listen: &str, admin_listen: &str) -> [(String, String); 10] {
         let path = |name: &str| self.files.path().join(name).to_str().unwrap().to_owned();
         let variables = [
-            ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
-            ("SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("SERVER__LISTEN", listen.to_owned()),
+            ("SERVER__ADMIN_LISTEN", admin_listen.to_owned()),
             ("SERVER__SETTLE_SECONDS", "0".to_owned()),
             ("MONGODB__URI_FILE", path("mongodb-uri")),
             ("MONGODB__DATABASE", self.database.name().to_owned()),
@@ -135,8 +140,7 @@ impl Auth {
             ("TOKENS__JWKS_FILE", path("jwks.json")),
             ("TOKENS__SIGNING_KEYS_FILE", path("keys.json")),
         ];
-        let variables = variables.map(|(name, value)| (format!("CHATPLATFORM_{name}"), value));
-        load_from(include_str!("../../config.default.toml"), variables).unwrap()
+        variables.map(|(name, value)| (format!("CHATPLATFORM_{name}"), value))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

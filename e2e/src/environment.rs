@@ -1,4 +1,4 @@
-//! The environment that cargo is run in.
+//! The environment that the harness, and every cargo that it runs, lives in.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -26,7 +26,7 @@ pub fn without_cargos_variables() -> Result<()> {
     if found.is_empty() {
         return Ok(());
     }
-    let mut anew = Command::new(env::current_exe()?);
+    let mut anew = Command::new("/proc/self/exe");
     anew.args(env::args_os().skip(1));
     for name in found {
         anew.env_remove(name);

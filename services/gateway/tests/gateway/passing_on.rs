@@ -1,7 +1,5 @@
 //! What the gateway passes on, both ways.
 
-#![allow(clippy::unwrap_used)]
-
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use http::StatusCode;
@@ -9,9 +7,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-mod world;
-
-use world::{LARGE, SOON, World, answer, token};
+use crate::world::{LARGE, SOON, With, World, answer, start_service, token};
 
 #[tokio::test]
 async fn claims_of_identity_are_stripped_and_the_token_is_passed_on() {
@@ -89,8 +85,8 @@ async fn a_download_begins_before_it_has_ended_at_the_service() {
         let second = futures::stream::once(async { rest.await.map(|()| "second").map_err(std::io::Error::other) });
         axum::body::Body::from_stream(first.chain(second))
     });
-    let service = world::start_service(service).await;
-    let world = World::open_with(world::With { redis_url: None, notification: Some(service), variables: &[] }).await;
+    let service = start_service(service).await;
+    let world = World::open_with(With { redis_url: None, notification: Some(service), variables: &[] }).await;
     let response = world.get("/api/v1/notifications").bearer_auth(token().text).send().await.unwrap();
     let mut chunks = response.bytes_stream();
     assert_eq!(timeout(SOON, chunks.next()).await.unwrap().unwrap().unwrap(), "first");
@@ -138,7 +134,7 @@ async fn an_upgrade_to_anything_but_a_websocket_is_an_ordinary_request() {
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_call() {
     let variables = [("CHATPLATFORM_CORS__ALLOWED_ORIGINS", "https://app.example")];
-    let world = World::open_with(world::With { redis_url: None, notification: None, variables: &variables }).await;
+    let world = World::open_with(With { redis_url: None, notification: None, variables: &variables }).await;
     let preflight = world
         .http
         .request(http::Method::OPTIONS, world.url("/api/v1/conversations"))

@@ -1,15 +1,11 @@
 //! Whom the gateway refuses, and how it says so.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use http::StatusCode;
 use redis::AsyncCommands;
 
-mod world;
-
-use world::{With, World, answer, problem, token, token_with};
+use crate::world::{With, World, answer, problem, token, token_with};
 
 #[tokio::test]
 async fn who_is_not_logged_in_gets_no_further() {

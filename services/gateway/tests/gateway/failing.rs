@@ -1,7 +1,5 @@
 //! What clients see when something behind the gateway fails, and when the gateway itself stops.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -20,9 +18,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-mod world;
-
-use world::{SOON, With, World, answer, problem, token};
+use crate::world::{SOON, With, World, answer, problem, token};
 
 /// A service that hangs up on the first `rude` requests and answers those after them.
 async fn hangs_up(rude: usize) -> (SocketAddr, Arc<AtomicUsize>) {

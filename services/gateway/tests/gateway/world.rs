@@ -1,8 +1,6 @@
 //! A gateway before real services of the test's own and a real Redis.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use axum::{
     Router,
@@ -18,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use runtime::{clock::Clock, config, service::ServiceError, shutdown::Shutdown};
 use serde_json::{Value, json};
 use servers::access_tokens::{ISSUER, access_token, write_jwks};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -35,7 +33,7 @@ pub(crate) struct World {
     pub(crate) serving: JoinHandle<Result<(), ServiceError>>,
     pub(crate) http: reqwest::Client,
     pub(crate) redis_url: String,
-    _files: (TempDir, NamedTempFile),
+    _files: TempDir,
 }
 
 /// What differs from one test to the next.
@@ -51,33 +49,15 @@ impl World {
     }
 
     pub(crate) async fn open_with(with: With<'_>) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_crypto();
         let redis_url = match with.redis_url {
             Some(url) => url,
-            None => tokio::task::spawn_blocking(|| servers::Redis::shared().database()).await.unwrap(),
+            None => redis_database().await,
         };
-        let keys = TempDir::new().unwrap();
-        let jwks_file = keys.path().join("jwks.json");
-        write_jwks(keys.path()).unwrap();
-        let mut redis_file = NamedTempFile::new().unwrap();
-        writeln!(redis_file, "{redis_url}").unwrap();
-
-        let service = start_service(Router::new().fallback(echo)).await;
-        let notification = with.notification.unwrap_or(service);
-        let url = |address: SocketAddr| format!("http://{address}");
+        let files = TempDir::new().unwrap();
+        let service = start_echo().await;
+        let mut variables = environment(files.path(), &redis_url, service, with.notification.unwrap_or(service));
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut variables = vec![
-            ("CHATPLATFORM_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("CHATPLATFORM_SERVER__ADMIN_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
-            ("CHATPLATFORM_SERVER__SETTLE_SECONDS".to_owned(), "0".to_owned()),
-            ("CHATPLATFORM_REDIS__URL_FILE".to_owned(), redis_file.path().display().to_string()),
-            ("CHATPLATFORM_TOKENS__JWKS_FILE".to_owned(), jwks_file.display().to_string()),
-            ("CHATPLATFORM_TOKENS__ISSUER".to_owned(), ISSUER.to_owned()),
-            ("CHATPLATFORM_UPSTREAMS__AUTH".to_owned(), url(service)),
-            ("CHATPLATFORM_UPSTREAMS__CHAT".to_owned(), url(service)),
-            ("CHATPLATFORM_UPSTREAMS__MEDIA".to_owned(), url(service)),
-            ("CHATPLATFORM_UPSTREAMS__NOTIFICATION".to_owned(), url(notification)),
-        ];
         variables.extend(with.variables.iter().map(|(name, value)| {
             let value = if *value == "http://nobody" { url(nobody) } else { (*value).to_owned() };
             ((*name).to_owned(), value)
@@ -91,7 +71,7 @@ impl World {
             serving: tokio::spawn(bound.serve()),
             http: reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap(),
             redis_url,
-            _files: (keys, redis_file),
+            _files: files,
         }
     }
 
@@ -113,6 +93,51 @@ impl World {
     }
 }
 
+/// Two providers are linked into the tests, so one has to be chosen.
+pub(crate) fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The URL of a database of the shared Redis that nobody else uses.
+pub(crate) async fn redis_database() -> String {
+    tokio::task::spawn_blocking(|| servers::Redis::shared().database()).await.unwrap()
+}
+
+/// A service that answers what it was asked.
+pub(crate) async fn start_echo() -> SocketAddr {
+    start_service(Router::new().fallback(echo)).await
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// What a gateway is told from outside, with its files in `folder`: `service` is behind every route but those of notifications.
+pub(crate) fn environment(
+    folder: &Path,
+    redis_url: &str,
+    service: SocketAddr,
+    notification: SocketAddr,
+) -> Vec<(String, String)> {
+    write_jwks(folder).unwrap();
+    fs::write(folder.join("redis-url"), redis_url).unwrap();
+    let file = |name: &str| folder.join(name).display().to_string();
+    [
+        ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+        ("SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+        ("SERVER__SETTLE_SECONDS", "0".to_owned()),
+        ("REDIS__URL_FILE", file("redis-url")),
+        ("TOKENS__JWKS_FILE", file("jwks.json")),
+        ("TOKENS__ISSUER", ISSUER.to_owned()),
+        ("UPSTREAMS__AUTH", url(service)),
+        ("UPSTREAMS__CHAT", url(service)),
+        ("UPSTREAMS__MEDIA", url(service)),
+        ("UPSTREAMS__NOTIFICATION", url(notification)),
+    ]
+    .map(|(name, value)| (format!("CHATPLATFORM_{name}"), value))
+    .into()
+}
+
 /// The status and the body of an answer that is JSON.
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, HeaderMap, Value) {
     let response = request.send().await.unwrap();
@@ -131,7 +156,6 @@ pub(crate) async fn problem(request: reqwest::RequestBuilder) -> (u16, String) {
 }
 
 pub(crate) struct Token {
-    pub(crate) user: UserId,
     pub(crate) session: SessionId,
     pub(crate) text: String,
 }
@@ -147,7 +171,7 @@ pub(crate) fn token_with(roles: &[&str], seconds: i64) -> Token {
     let claims = json!({
         "sub": user, "sid": session, "jti": SessionId::generate(), "iat": now - 700, "exp": now + seconds, "roles": roles,
     });
-    Token { user, session, text: access_token(&claims) }
+    Token { session, text: access_token(&claims) }
 }
 
 pub(crate) async fn start_service(router: Router) -> SocketAddr {
