@@ -2,11 +2,11 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `POD_NAMESPACE` | namespace of the operator and its Lease | that of the kubeconfig |
+//! | `POD_NAMESPACE` | namespace of the operator and its Lease | that of its service account |
 //! | `POD_NAME` | name of this pod, seen in events and in the Lease | the host's name |
 //! | `WATCH_NAMESPACE` | the only namespace to look after | all |
 //! | `LISTEN` | address of `/livez`, `/readyz` and `/metrics` | `0.0.0.0:9090` |
-//! | `LOG` | tracing directives | `info,kube=warn` |
+//! | `LOG` | targets and their levels | `info,kube=warn` |
 
 use std::env;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ async fn run() -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
-    let config = Config::infer().await.context("no access to a cluster: neither a service account nor a kubeconfig")?;
+    let config = Config::incluster().context("not in a cluster: there is no service account")?;
     let namespace = setting("POD_NAMESPACE").unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("cannot make a client of the API server")?;
 

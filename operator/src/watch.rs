@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use k8s_openapi::NamespaceResourceScope;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{ApiResource, DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ChatPlatform;
@@ -30,7 +27,11 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Runs the pipeline whenever something changes, in one namespace or in all, until `stop`; runs under way are finished.
 pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>, stop: CancellationToken) {
     let (reader, writer) = store::<Document>();
-    let documents = watcher(api::<Document>(&client, namespace), watcher::Config::default())
+    let documents: Api<Document> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let documents = watcher(documents, watcher::Config::default())
         .default_backoff()
         .modify(|document| document.meta_mut().managed_fields = None)
         .reflect(writer)
@@ -39,16 +40,21 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         .predicate_filter(predicates::generation, PredicateConfig::default());
     let named = reader.clone();
     let platforms = reader.clone();
-    Controller::for_stream(documents, reader)
-        .with_config(Config::default().concurrency(AT_ONCE).debounce(DEBOUNCE))
-        .watches_stream(made::<ConfigMap>(&client, namespace), |object| platform_of(&object))
-        .watches_stream(made::<Service>(&client, namespace), |object| platform_of(&object))
-        .watches_stream(made::<StatefulSet>(&client, namespace), |object| platform_of(&object))
-        .watches_stream(made::<Deployment>(&client, namespace), |object| platform_of(&object))
-        // All Secrets, as metadata: users' own carry no label of ours.
-        .watches_stream(changes::<Secret>(&client, namespace, watcher::Config::default()), move |secret| {
-            platform_of(&secret).map_or_else(|| naming(&named, &secret), |platform| vec![platform])
-        })
+    let mut controller = Controller::for_stream(documents, reader)
+        .with_config(Config::default().concurrency(AT_ONCE).debounce(DEBOUNCE));
+    for made in [kind::<ConfigMap>(), kind::<Service>(), kind::<StatefulSet>(), kind::<Deployment>()] {
+        let ours = watcher::Config::default().labels(&labels::ours());
+        let changes = changes(&client, namespace, &made, ours);
+        controller = controller.watches_stream_with(changes, |object| platform_of(&object), made);
+    }
+    // All of them: users' own carry no label of ours.
+    let secrets = changes(&client, namespace, &kind::<Secret>(), watcher::Config::default());
+    controller
+        .watches_stream_with(
+            secrets,
+            move |secret| platform_of(&secret).map_or_else(|| naming(&named, &secret), |platform| vec![platform]),
+            kind::<Secret>(),
+        )
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, error_policy, context.clone())
         .for_each(|outcome| {
@@ -67,39 +73,27 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         .await;
 }
 
-fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
-    client: &Client,
-    namespace: Option<&str>,
-) -> Api<K> {
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
+/// A kind by its name. All kinds share the code that watches them, which would otherwise be there once for each.
+fn kind<K: Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
 }
 
-type Change<K> = Result<PartialObjectMeta<K>, watcher::Error>;
-
-/// Changes, removals included, of the objects of a kind that the operator has made.
-fn made<K>(client: &Client, namespace: Option<&str>) -> impl futures::Stream<Item = Change<K>> + Send + 'static + use<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    changes(client, namespace, watcher::Config::default().labels(&labels::ours()))
-}
-
-fn changes<K>(
+/// Changes, removals included, of objects of a kind, of which only the metadata is read.
+fn changes(
     client: &Client,
     namespace: Option<&str>,
+    kind: &ApiResource,
     config: watcher::Config,
-) -> impl futures::Stream<Item = Change<K>> + Send + 'static + use<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    watcher(api::<PartialObjectMeta<K>>(client, namespace), config).default_backoff().touched_objects()
+) -> impl Stream<Item = Result<PartialObjectMeta, watcher::Error>> + Send + 'static {
+    let api: Api<PartialObjectMeta> = match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        None => Api::all_with(client.clone(), kind),
+    };
+    watcher(api, config).default_backoff().touched_objects()
 }
 
 /// The platform that an object was made for, by its labels.
-fn platform_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<Document>> {
+fn platform_of(object: &PartialObjectMeta) -> Option<ObjectRef<Document>> {
     let labels = object.metadata.labels.as_ref()?;
     labels.get(labels::MANAGED_BY).filter(|by| *by == crate::FIELD_MANAGER)?;
     let platform = labels.get(labels::INSTANCE)?;
@@ -107,7 +101,7 @@ fn platform_of<K: Resource>(object: &PartialObjectMeta<K>) -> Option<ObjectRef<D
 }
 
 /// The platforms whose documents name a Secret.
-fn naming(documents: &Store<Document>, secret: &PartialObjectMeta<Secret>) -> Vec<ObjectRef<Document>> {
+fn naming(documents: &Store<Document>, secret: &PartialObjectMeta) -> Vec<ObjectRef<Document>> {
     let (name, namespace) = (secret.metadata.name.as_deref(), secret.metadata.namespace.as_deref());
     let names = |document: &ChatPlatform| {
         let tls = document.spec.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
