@@ -11,6 +11,7 @@
 pub mod api;
 pub mod apply;
 pub mod build;
+pub mod client;
 pub mod lease;
 pub mod observe;
 pub mod proven;

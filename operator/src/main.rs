@@ -44,7 +44,7 @@ async fn run() -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
     let config = Config::incluster().context("not in a cluster: there is no service account")?;
     let namespace = setting("POD_NAMESPACE").unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config).context("cannot make a client of the API server")?;
+    let client = operator::client::connect(config).context("cannot make a client of the API server")?;
 
     let metrics = Arc::new(Metrics::new(operator::VERSION));
     let stop = on_signal()?;
