@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use operator::api::ChatPlatform;
 use operator::lease::{Election, Leadership, Timing};
 use operator::reconcile::Context;
@@ -97,12 +97,8 @@ async fn lead(
 
 /// Without its definition the resource cannot be watched, and the watch would only say "not found", again and again.
 async fn definition_is_there(client: &Client, namespace: Option<&str>) -> anyhow::Result<()> {
-    let platforms: Api<ChatPlatform> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     let first = kube::api::ListParams::default().limit(1);
-    match platforms.list_metadata(&first).await {
+    match watch::platforms_in::<ChatPlatform>(client, namespace).list_metadata(&first).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             Err(anyhow::anyhow!("the cluster does not know ChatPlatform: apply crds/chatplatform.yaml"))

@@ -41,7 +41,7 @@ pub enum Error {
 }
 
 /// Begins to log, a JSON object a line on standard output. `filter` is a list of targets with their levels, such as `info,kube=warn`:
-/// the richer directives of tracing would cost half a megabyte of regular expressions.
+/// the richer directives of tracing would keep regular expressions in memory.
 pub fn init(filter: &str) -> Result<(), Error> {
     let targets: Targets = filter.parse().map_err(|error: tracing_subscriber::filter::ParseError| Error::Filter {
         filter: filter.to_owned(),

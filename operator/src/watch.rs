@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::core::{ApiResource, DeserializeGuard, PartialObjectMeta};
@@ -27,11 +28,7 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Runs the pipeline whenever something changes, in one namespace or in all, until `stop`; runs under way are finished.
 pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>, stop: CancellationToken) {
     let (reader, writer) = store::<Document>();
-    let documents: Api<Document> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let documents = watcher(documents, watcher::Config::default())
+    let documents = watcher(platforms_in::<Document>(&client, namespace), watcher::Config::default())
         .default_backoff()
         .modify(|document| document.meta_mut().managed_fields = None)
         .reflect(writer)
@@ -71,6 +68,18 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
             std::future::ready(())
         })
         .await;
+}
+
+/// The platforms of one namespace, or all, read as `K`.
+#[must_use]
+pub fn platforms_in<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
 }
 
 /// A kind by its name. All kinds share the code that watches them, which would otherwise be there once for each.

@@ -8,7 +8,8 @@
 //!   environment. Tests share it, so each uses a database, virtual host, bucket or address of its own.
 //! - `start()` is a private server, for tests that stop, kill and restart it.
 //!
-//! [`access_tokens`] are what the auth service would issue, for services that only verify them.
+//! [`access_tokens`] are what the auth service would issue, for services that only verify them. [`Program`] is a service itself,
+//! as a process.
 //!
 //! Everything blocks, and works in async tests too; the first call takes seconds.
 //!
@@ -33,6 +34,7 @@ mod names;
 mod object_storage;
 mod ports;
 mod process;
+mod program;
 mod rabbitmq;
 mod redis;
 mod shared;
@@ -42,6 +44,7 @@ pub use announce::announce;
 pub use cache::cache_folder;
 pub use mongodb::MongoDb;
 pub use object_storage::ObjectStorage;
+pub use program::Program;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 pub use smtp::{Message, Smtp};

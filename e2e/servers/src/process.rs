@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -61,16 +61,42 @@ impl Process {
 
     /// Ends the process as an operating system would: SIGTERM, then SIGKILL when that is not heeded.
     pub(crate) fn stop(mut self) -> Result<()> {
-        // The server alone is told: what it has started is for it to end.
-        nix::sys::signal::kill(self.pid(), Signal::SIGTERM)?;
-        let deadline = Instant::now() + GRACE;
-        while self.child.try_wait()?.is_none() {
+        self.terminate()?;
+        self.wait(GRACE).map(drop)
+    }
+
+    /// Sends SIGTERM. The server alone is told: what it has started is for it to end.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        Ok(nix::sys::signal::kill(self.pid(), Signal::SIGTERM)?)
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for the end. The end of the server's log is in the error.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
             if Instant::now() > deadline {
-                bail!("{} did not stop within {GRACE:?}:\n{}", self.name, self.log_end());
+                bail!("{} did not stop within {limit:?}:\n{}", self.name, self.log_end());
             }
             sleep(POLL);
         }
-        Ok(())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
     }
 
     fn pid(&self) -> Pid {

@@ -122,15 +122,15 @@ impl Auth {
     }
 
     fn settings(&self) -> Settings {
-        load_from(DEFAULTS, self.environment("127.0.0.1:0", "127.0.0.1:0")).unwrap()
+        load_from(DEFAULTS, self.environment()).unwrap()
     }
 
     /// What the service is told from outside.
-    pub(crate) fn environment(&self, listen: &str, admin_listen: &str) -> [(String, String); 10] {
+    pub(crate) fn environment(&self) -> [(String, String); 10] {
         let path = |name: &str| self.files.path().join(name).to_str().unwrap().to_owned();
         let variables = [
-            ("SERVER__LISTEN", listen.to_owned()),
-            ("SERVER__ADMIN_LISTEN", admin_listen.to_owned()),
+            ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
+            ("SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("SERVER__SETTLE_SECONDS", "0".to_owned()),
             ("MONGODB__URI_FILE", path("mongodb-uri")),
             ("MONGODB__DATABASE", self.database.name().to_owned()),

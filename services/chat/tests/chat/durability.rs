@@ -1,47 +1,17 @@
 //! The end of the process, in order and out of order.
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
+use servers::Program;
+use tempfile::TempDir;
 
 use super::client::{Client, PATIENCE};
 use super::platform::{Person, Platform, Replica, until_ready};
 
-/// The service as a process of its own.
-struct Process {
-    child: Child,
-    url: String,
-    log: std::path::PathBuf,
-}
-
-impl Process {
-    async fn start(platform: &Platform, log: &std::path::Path) -> Self {
-        let (listen, admin) = (free_address(), free_address());
-        let child = Command::new(env!("CARGO_BIN_EXE_chat"))
-            .envs(platform.environment(listen, admin))
-            .stdout(Stdio::from(std::fs::File::create(log).unwrap()))
-            .spawn()
-            .unwrap();
-        until_ready(&format!("http://{admin}")).await;
-        Self { child, url: format!("http://{listen}"), log: log.to_owned() }
-    }
-
-    fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// The service as a process of its own, with its files in `folder`.
+async fn start(platform: &Platform, folder: &TempDir) -> Program {
+    let program = Program::start("chat", folder.path(), env!("CARGO_BIN_EXE_chat"), platform.environment()).unwrap();
+    until_ready(&program.admin_url()).await;
+    program
 }
 
 fn texts(messages: &[Value]) -> Vec<String> {
@@ -67,13 +37,13 @@ async fn everything_acknowledged_is_there(
 async fn killed_in_the_middle_of_a_conversation_it_has_lost_nothing_acknowledged() {
     let platform = Platform::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(&platform, &folder.path().join("log")).await;
+    let mut process = start(&platform, &folder).await;
     let (ada, bob) = (Person::new(), Person::new());
     let client = Client::start();
-    let socket = client.connect(&process.url, &ada.token).await;
+    let socket = client.connect(&process.url(), &ada.token).await;
     let conversation: String = {
         let opened = reqwest::Client::new()
-            .post(format!("{}/api/v1/conversations", process.url))
+            .post(format!("{}/api/v1/conversations", process.url()))
             .bearer_auth(&ada.token)
             .json(&json!({"type": "direct", "memberIds": [bob.id]}))
             .send();
@@ -86,8 +56,7 @@ async fn killed_in_the_middle_of_a_conversation_it_has_lost_nothing_acknowledged
     }
     // What comes back to the sender has been stored; the rest is under way when the process dies.
     socket.wait_for("message:new", 50).await;
-    process.child.kill().unwrap();
-    process.child.wait().unwrap();
+    process.kill().unwrap();
     socket.wait_for("disconnect", 1).await;
     let acknowledged = texts(&socket.received("message:new"));
     assert!((50..2_000).contains(&acknowledged.len()), "{}", acknowledged.len());
@@ -115,12 +84,12 @@ async fn killed_in_the_middle_of_a_conversation_it_has_lost_nothing_acknowledged
 async fn told_to_stop_it_stores_and_acknowledges_what_it_has_been_sent() {
     let platform = Platform::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(&platform, &folder.path().join("log")).await;
+    let mut process = start(&platform, &folder).await;
     let (ada, bob) = (Person::new(), Person::new());
     let replica = platform.start().await;
     let conversation = replica.direct(&ada, &bob).await;
     let client = Client::start();
-    let socket = client.connect(&process.url, &ada.token).await;
+    let socket = client.connect(&process.url(), &ada.token).await;
     assert_eq!(socket.ask("resume", json!({"cursors": {}})).await["ok"], true);
 
     let secret = "swordfish";
@@ -129,7 +98,7 @@ async fn told_to_stop_it_stores_and_acknowledges_what_it_has_been_sent() {
         .collect();
     let (answers, ()) = tokio::join!(socket.burst("message:send", bodies), async {
         socket.wait_for("message:new", 1).await;
-        process.terminate();
+        process.terminate().unwrap();
     });
     // Each has its answer: stored, or refused for another connection to take.
     let stored: Vec<String> = answers
@@ -142,17 +111,10 @@ async fn told_to_stop_it_stores_and_acknowledges_what_it_has_been_sent() {
     assert!(refused.map(|(_, answer)| answer["error"]["code"].as_str().unwrap()).all(|code| code == "unavailable"));
     // Not "io server disconnect": the client connects again by itself.
     assert_eq!(socket.wait_for("disconnect", 1).await, ["transport close"]);
-    let deadline = std::time::Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = process.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(std::time::Instant::now() < deadline, "it does not end");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
+    let status = process.wait(PATIENCE).unwrap();
     assert!(status.success());
     everything_acknowledged_is_there(&replica, &bob, &conversation, &stored).await;
-    let log = std::fs::read_to_string(&process.log).unwrap();
+    let log = process.log().unwrap();
     assert!(log.contains("\"level\":\"DEBUG\""), "it logged all it would");
     assert!(!log.contains(secret), "a log holds what was said");
     replica.stop().await;

@@ -98,11 +98,9 @@ impl Platform {
     }
 
     /// The settings of a replica as the environment of its process.
-    pub(crate) fn environment(&self, listen: SocketAddr, admin_listen: SocketAddr) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         vec![
-            ("CHATPLATFORM_SERVER__LISTEN", listen.to_string()),
-            ("CHATPLATFORM_SERVER__ADMIN_LISTEN", admin_listen.to_string()),
             ("CHATPLATFORM_SERVER__SETTLE_SECONDS", "0".to_owned()),
             ("CHATPLATFORM_LOG__FILTER", "debug".to_owned()),
             ("CHATPLATFORM_MONGODB__URI_FILE", file("mongodb-uri")),

@@ -1,41 +1,30 @@
 //! The program itself, as a container runs it.
 
-use std::{
-    net::TcpListener,
-    process::{Command, Stdio},
-};
+use std::{process::Command, time::Duration};
 
 use reqwest::StatusCode;
-use servers::{RabbitMq, access_tokens::write_jwks};
+use servers::{Program, RabbitMq, access_tokens::write_jwks};
 
 use crate::service::{environment, install_crypto, until};
-
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_becomes_ready_and_leaves_cleanly_on_sigterm() {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
     write_jwks(folder.path()).unwrap();
-    let [listen, admin] = [free_address(), free_address()];
-    let more = [("SERVER__LISTEN", listen.as_str()), ("SERVER__ADMIN_LISTEN", admin.as_str())];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_notification"))
-        .envs(environment(folder.path(), RabbitMq::shared(), None, &more))
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let variables = environment(folder.path(), RabbitMq::shared(), None, &[]);
+    let mut program =
+        Program::start("notification", folder.path(), env!("CARGO_BIN_EXE_notification"), variables).unwrap();
     let http = reqwest::Client::new();
-    let get = |path: &str| http.get(format!("http://{admin}{path}")).send();
+    let get = |path: &str| http.get(format!("{}{path}", program.admin_url())).send();
     until("the program is ready", async || get("/readyz").await.is_ok_and(|answer| answer.status() == StatusCode::OK))
         .await;
     let metrics = get("/metrics").await.unwrap().text().await.unwrap();
     assert!(metrics.contains("notifications_stored_total 0"), "{metrics}");
 
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    program.terminate().unwrap();
 
-    let left = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let left = program.wait(Duration::from_secs(30)).unwrap();
     assert!(left.success(), "{left}");
 }
 

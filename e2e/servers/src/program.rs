@@ -1,0 +1,75 @@
+//! A service's program under test, as a container runs it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::ports::Port;
+use crate::process::Process;
+
+/// A running program at ports of its own. Dropping it kills it.
+pub struct Program {
+    process: Process,
+    listen: Port,
+    admin: Port,
+}
+
+impl Program {
+    /// Starts `program` with `variables`, to which its two addresses are added. What it prints is kept in `folder`.
+    pub fn start(
+        name: &'static str,
+        folder: &Path,
+        program: impl AsRef<OsStr>,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> Result<Self> {
+        let (listen, admin) = (Port::reserve()?, Port::reserve()?);
+        let mut command = Command::new(program);
+        command
+            .envs(variables)
+            .env("CHATPLATFORM_SERVER__LISTEN", listen.address())
+            .env("CHATPLATFORM_SERVER__ADMIN_LISTEN", admin.address());
+        Ok(Self { process: Process::start(name, folder, command)?, listen, admin })
+    }
+
+    /// Where it serves clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen.address())
+    }
+
+    /// Where it serves probes and metrics.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin.address())
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Everything it has printed.
+    pub fn log(&self) -> Result<String> {
+        fs::read_to_string(self.process.log()).context("what the program printed cannot be read")
+    }
+
+    /// Tells it to stop, by SIGTERM.
+    pub fn terminate(&self) -> Result<()> {
+        self.process.terminate()
+    }
+
+    /// Kills it, by SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Waits for its end. An error if it still runs after `limit`.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.wait(limit)
+    }
+}
