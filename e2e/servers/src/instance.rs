@@ -37,15 +37,36 @@ impl Instance {
         &self.folder
     }
 
+    /// Its process, which leads a group of the same number, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Starts the server and waits until it is ready.
     pub(crate) fn start(&mut self) -> Result<()> {
+        self.begin()?;
+        let ready = self.await_ready();
+        if ready.is_err() {
+            self.kill();
+        }
+        ready
+    }
+
+    /// Starts the server and does not wait.
+    pub(crate) fn begin(&mut self) -> Result<()> {
         if self.process.is_some() {
             bail!("{} runs already", self.name);
         }
-        let mut process = Process::start(self.name, &self.folder, (self.command)(&self.folder))?;
-        process.wait_until(START_LIMIT, &self.ready)?;
-        self.process = Some(process);
+        self.process = Some(Process::start(self.name, &self.folder, (self.command)(&self.folder))?);
         Ok(())
+    }
+
+    /// Waits until the server is ready.
+    pub(crate) fn await_ready(&mut self) -> Result<()> {
+        match &mut self.process {
+            Some(process) => process.wait_until(START_LIMIT, &self.ready),
+            None => bail!("{} does not run", self.name),
+        }
     }
 
     /// Asks the server to end, and waits until it has.

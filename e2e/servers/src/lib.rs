@@ -8,6 +8,8 @@
 //!   environment. Tests share it, so each uses a database, virtual host, bucket or address of its own.
 //! - `start()` is a private server, for tests that stop, kill and restart it.
 //!
+//! A server that speaks TLS shows a certificate of an [`Authority`].
+//!
 //! [`access_tokens`] are what the auth service would issue, for services that only verify them. [`Program`] is a service itself,
 //! as a process.
 //!
@@ -25,6 +27,7 @@
 
 pub mod access_tokens;
 mod announce;
+mod authority;
 mod cache;
 mod debian;
 mod guardian;
@@ -37,14 +40,17 @@ mod process;
 mod program;
 mod rabbitmq;
 mod redis;
+mod redis_trio;
 mod shared;
 mod smtp;
 
 pub use announce::announce;
+pub use authority::{Authority, Identity};
 pub use cache::cache_folder;
 pub use mongodb::MongoDb;
 pub use object_storage::ObjectStorage;
 pub use program::Program;
-pub use rabbitmq::RabbitMq;
+pub use rabbitmq::{QueueNodes, RabbitMq, RabbitMqCluster};
 pub use redis::Redis;
+pub use redis_trio::{RedisTrio, TrioSecrets};
 pub use smtp::{Message, Smtp};

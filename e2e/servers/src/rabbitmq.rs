@@ -1,8 +1,11 @@
 //! `RabbitMQ` 3.10 with its management plugin.
 
+mod cluster;
+mod entrance;
 mod install;
 mod management;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
@@ -14,6 +17,7 @@ use anyhow::{Context, Result};
 use crate::instance::Instance;
 use crate::ports::Port;
 use crate::{names, shared};
+pub use cluster::{QueueNodes, RabbitMqCluster};
 use management::Management;
 
 pub(crate) const URI: &str = "CHATPLATFORM_TEST_RABBITMQ_URI";
@@ -24,6 +28,7 @@ const PASSWORD: &str = "admin";
 /// A `RabbitMQ` broker of one node. What is durable survives a restart.
 pub struct RabbitMq {
     address: String,
+    tls_address: Option<String>,
     management: Management,
     broker: Option<Instance>,
     _mapper: Option<Instance>,
@@ -46,33 +51,36 @@ impl RabbitMq {
 
     /// A broker of one's own.
     pub fn start() -> Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// A broker of one's own that takes encrypted connections too, with a certificate and its key, both PEM.
+    pub fn start_with_certificate(certificate: &str, key: &str) -> Result<Self> {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(certificate: Option<(&str, &str)>) -> Result<Self> {
         let system = install::rabbitmq()?;
-        let [amqp, management, mapper, distribution] =
-            [Port::reserve()?, Port::reserve()?, Port::reserve()?, Port::reserve()?];
-
-        // The port mapper of Erlang normally stays behind as a daemon that all nodes of a machine share.
-        let mut epmd = Instance::new("epmd", install::epmd(&system, &mapper), {
-            let address = mapper.address();
-            move || TcpStream::connect(&address).map(drop).map_err(Into::into)
-        })?;
-        epmd.start()?;
-
+        let [amqp, amqps, management, mapper, distribution] =
+            [Port::reserve()?, Port::reserve()?, Port::reserve()?, Port::reserve()?, Port::reserve()?];
+        let epmd = start_mapper(&system, &mapper)?;
         let api = Management::new(format!("http://{}", management.address()));
-        let mut broker = Instance::new("rabbitmq-server", install::server(&system, &mapper, &distribution), {
-            let (api, address) = (api.clone(), amqp.address());
-            move || {
-                api.get("/api/overview")?;
-                TcpStream::connect(&address).map(drop).map_err(Into::into)
-            }
-        })?;
-        configure(broker.folder(), &amqp, &management)?;
+        let launch = install::server(&system, &mapper, &distribution);
+        let tls_address = certificate.is_some().then(|| amqps.address());
+        let listeners = [amqp.address()].into_iter().chain(tls_address.clone()).collect();
+        let mut broker = Instance::new("rabbitmq-server", launch, ready(&api, listeners))?;
+        configure(broker.folder(), &amqp, &management, "")?;
+        if let Some((certificate, key)) = certificate {
+            encrypt(broker.folder(), &amqps, certificate, key)?;
+        }
         broker.start()?;
         Ok(Self {
             address: amqp.address(),
+            tls_address,
             management: api,
             broker: Some(broker),
             _mapper: Some(epmd),
-            _ports: vec![amqp, management, mapper, distribution],
+            _ports: vec![amqp, amqps, management, mapper, distribution],
         })
     }
 
@@ -92,13 +100,19 @@ impl RabbitMq {
     /// AMQP URI of an existing virtual host, as the administrator.
     #[must_use]
     pub fn uri_of(&self, virtual_host: &str) -> String {
-        format!("amqp://{USER}:{PASSWORD}@{}/{}", self.address, virtual_host.replace('/', "%2f"))
+        uri(&self.address, virtual_host)
     }
 
     /// `host:port` of AMQP.
     #[must_use]
     pub fn address(&self) -> String {
         self.address.clone()
+    }
+
+    /// `host:port` of encrypted AMQP, where there is a certificate for it.
+    #[must_use]
+    pub fn tls_address(&self) -> Option<&str> {
+        self.tls_address.as_deref()
     }
 
     /// Base URL of the management API (`/api/...`), without credentials.
@@ -141,6 +155,7 @@ impl RabbitMq {
         let (address, _) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
             address: address.to_owned(),
+            tls_address: None,
             management: Management::new(management),
             broker: None,
             _mapper: None,
@@ -149,7 +164,29 @@ impl RabbitMq {
     }
 }
 
-fn configure(folder: &Path, amqp: &Port, management: &Port) -> Result<()> {
+fn uri(address: &str, virtual_host: &str) -> String {
+    format!("amqp://{USER}:{PASSWORD}@{address}/{}", virtual_host.replace('/', "%2f"))
+}
+
+/// The port mapper of Erlang normally stays behind as a daemon that all nodes of a machine share.
+fn start_mapper(system: &Path, port: &Port) -> Result<Instance> {
+    let address = port.address();
+    let ready = move || TcpStream::connect(&address).map(drop).map_err(Into::into);
+    let mut mapper = Instance::new("epmd", install::epmd(system, port), ready)?;
+    mapper.start()?;
+    Ok(mapper)
+}
+
+/// Whether a node takes connections at all its listeners and answers for the broker.
+fn ready(api: &Management, listeners: Vec<String>) -> impl Fn() -> Result<()> + Send + Sync + 'static + use<> {
+    let api = api.clone();
+    move || {
+        api.get("/api/overview")?;
+        listeners.iter().try_for_each(|address| TcpStream::connect(address).map(drop).map_err(Into::into))
+    }
+}
+
+fn configure(folder: &Path, amqp: &Port, management: &Port, more: &str) -> Result<()> {
     let settings = format!(
         "listeners.tcp.1 = {}\n\
          management.tcp.ip = 127.0.0.1\n\
@@ -158,13 +195,29 @@ fn configure(folder: &Path, amqp: &Port, management: &Port) -> Result<()> {
          default_pass = {PASSWORD}\n\
          loopback_users = none\n\
          disk_free_limit.absolute = 50MB\n\
-         log.console = true\n",
+         log.console = true\n\
+         {more}",
         amqp.address(),
         management.number(),
     );
     fs::write(folder.join("rabbitmq.conf"), settings)?;
     fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")?;
     Ok(())
+}
+
+fn encrypt(folder: &Path, amqps: &Port, certificate: &str, key: &str) -> Result<()> {
+    let [certificate_file, key_file] = ["tls.crt", "tls.key"].map(|name| folder.join(name));
+    fs::write(&certificate_file, certificate)?;
+    fs::write(&key_file, key)?;
+    let mut settings = fs::read_to_string(folder.join("rabbitmq.conf"))?;
+    write!(
+        settings,
+        "\nlisteners.ssl.1 = {}\nssl_options.certfile = {}\nssl_options.keyfile = {}\nssl_options.verify = verify_none\n",
+        amqps.address(),
+        certificate_file.display(),
+        key_file.display(),
+    )?;
+    Ok(fs::write(folder.join("rabbitmq.conf"), settings)?)
 }
 
 type Launch = Box<dyn Fn(&Path) -> Command + Send + Sync>;

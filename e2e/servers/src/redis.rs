@@ -1,18 +1,19 @@
 //! Redis 7.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
 use crate::debian;
 use crate::instance::Instance;
 use crate::ports::Port;
+use crate::process::run;
 use crate::shared;
 
 pub(crate) const URL: &str = "CHATPLATFORM_TEST_REDIS_URL";
@@ -45,12 +46,17 @@ impl Redis {
 
     /// A server of one's own, without a password.
     pub fn start() -> Result<Self> {
-        Self::launch(None)
+        Self::launch(None, None)
     }
 
     /// A server of one's own with users: `acl` is the content of its ACL file, one `user ...` a line.
     pub fn start_with_users(acl: &str) -> Result<Self> {
-        Self::launch(Some(acl))
+        Self::launch(Some(acl), None)
+    }
+
+    /// The same, reached by TLS alone: certificate and key in PEM.
+    pub fn start_with_tls(acl: &str, certificate: &str, key: &str) -> Result<Self> {
+        Self::launch(Some(acl), Some((certificate, key)))
     }
 
     /// URL of database 0, without credentials.
@@ -109,15 +115,24 @@ impl Redis {
         Self { address, instance: None, _port: None }
     }
 
-    fn launch(acl: Option<&str>) -> Result<Self> {
-        let system = debian::unpacked("redis", &PACKAGES, |_| Ok(()))?;
+    fn launch(acl: Option<&str>, tls: Option<(&str, &str)>) -> Result<Self> {
+        let system = system()?;
         let port = Port::reserve()?;
         let number = port.number().to_string();
+        let is_tls = tls.is_some();
+        let program = system.clone();
         let start = move |folder: &Path| {
             let mut command = Command::new(system.join("usr/bin/redis-server"));
+            with_programs(&mut command, &system);
+            if is_tls {
+                command.args(["--port", "0", "--tls-port", &number, "--tls-auth-clients", "no"]);
+                command.arg("--tls-cert-file").arg(folder.join("tls.crt"));
+                command.arg("--tls-key-file").arg(folder.join("tls.key"));
+            } else {
+                command.args(["--port", &number]);
+            }
             command
-                .env("LD_LIBRARY_PATH", system.join("usr/lib/x86_64-linux-gnu"))
-                .args(["--bind", "127.0.0.1", "--port", &number, "--databases", &DATABASES.to_string()])
+                .args(["--bind", "127.0.0.1", "--databases", &DATABASES.to_string()])
                 .args(["--save", "", "--appendonly", "yes", "--dir"])
                 .arg(folder);
             if folder.join("users.acl").exists() {
@@ -128,20 +143,52 @@ impl Redis {
         let address = port.address();
         let ready = {
             let address = address.clone();
-            move || match command(&address, &["PING"])?.as_str() {
-                "+PONG" => Ok(()),
-                // With an ACL file, the default user may be off; the server answers all the same.
-                refusal if refusal.starts_with("-NOAUTH") || refusal.starts_with("-NOPERM") => Ok(()),
-                other => bail!("{other}"),
-            }
+            move || if is_tls { answers_by_tls(&program, &address) } else { answers(&address) }
         };
         let mut instance = Instance::new("redis-server", start, ready)?;
         if let Some(acl) = acl {
             fs::write(instance.folder().join("users.acl"), acl)?;
         }
+        if let Some((certificate, key)) = tls {
+            fs::write(instance.folder().join("tls.crt"), certificate)?;
+            fs::write(instance.folder().join("tls.key"), key)?;
+        }
         instance.start()?;
         Ok(Self { address, instance: Some(instance), _port: Some(port) })
     }
+}
+
+/// The folder of the programs.
+pub(crate) fn system() -> Result<PathBuf> {
+    debian::unpacked("redis", &PACKAGES, |_| Ok(()))
+}
+
+/// Lets a command find the programs and their libraries.
+pub(crate) fn with_programs(command: &mut Command, system: &Path) {
+    let mut folders = vec![system.join("usr/bin")];
+    folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    if let Ok(path) = env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command.env("LD_LIBRARY_PATH", system.join("usr/lib/x86_64-linux-gnu"));
+}
+
+/// Whether a server or sentinel does its work.
+pub(crate) fn answers(address: &str) -> Result<()> {
+    match command(address, &["PING"])?.as_str() {
+        "+PONG" => Ok(()),
+        // With an ACL file, the default user may be off; the server answers all the same.
+        refusal if refusal.starts_with("-NOAUTH") || refusal.starts_with("-NOPERM") => Ok(()),
+        other => bail!("{other}"),
+    }
+}
+
+fn answers_by_tls(system: &Path, address: &str) -> Result<()> {
+    let (_, port) = address.rsplit_once(':').context("the address has no port")?;
+    let mut command = Command::new("redis-cli");
+    with_programs(&mut command, system);
+    // Any answer will do; without one, this fails.
+    run(command.args(["--tls", "--insecure", "-p", port, "ping"])).map(drop)
 }
 
 /// Runs one command; answers the first line of the reply as the protocol (RESP2) has it.

@@ -33,6 +33,11 @@ impl Management {
         Ok(())
     }
 
+    pub(super) fn read(&self, path: &str) -> Result<Value> {
+        let request = self.agent.get(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        request.call().with_context(|| format!("GET {path}"))?.body_mut().read_json().context("no JSON")
+    }
+
     /// Makes a virtual host and gives `user` all rights in it.
     pub(super) fn create_virtual_host(&self, name: &str, user: &str) -> Result<()> {
         self.put(&format!("/api/vhosts/{name}"), &json!({}))?;

@@ -8,4 +8,5 @@ mod mongodb;
 mod object_storage;
 mod rabbitmq;
 mod redis;
+mod redis_trio;
 mod smtp;

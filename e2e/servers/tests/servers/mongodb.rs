@@ -1,7 +1,9 @@
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{ClientOptions, Credential};
-use servers::MongoDb;
+use mongodb::options::{ClientOptions, Credential, TlsOptions};
+use servers::{Authority, MongoDb};
+
+const KEY: &str = "c2VjcmV0c2VjcmV0c2VjcmV0";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_commits_and_a_change_stream_shows_it() {
@@ -38,7 +40,7 @@ async fn what_was_written_is_there_after_a_crash() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_key_file_only_who_has_the_key_can_initiate_the_set() {
-    let server = MongoDb::start_with_key_file("c2VjcmV0c2VjcmV0c2VjcmV0").unwrap();
+    let server = MongoDb::start_with_key_file(KEY).unwrap();
     let initiate = doc! {
         "replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": server.address()}]},
     };
@@ -48,11 +50,43 @@ async fn with_a_key_file_only_who_has_the_key_can_initiate_the_set() {
 
     let credential = Credential::builder()
         .username("__system".to_owned())
-        .password("c2VjcmV0c2VjcmV0c2VjcmV0".to_owned())
+        .password(KEY.to_owned())
         .source("local".to_owned())
         .build();
     let owner = client(&server, Some(credential)).await;
     owner.database("admin").run_command(initiate).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_speaks_tls_alone_and_knows_nothing_after_its_data_are_wiped() {
+    let authority = Authority::new().unwrap();
+    let mut server = MongoDb::start_member(KEY, &authority).unwrap();
+    let trusted = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let mut options =
+        ClientOptions::parse(format!("mongodb://{}/?directConnection=true", server.address())).await.unwrap();
+    options.server_selection_timeout = Some(std::time::Duration::from_secs(5));
+    options.credential = Some(
+        Credential::builder()
+            .username("__system".to_owned())
+            .password(KEY.to_owned())
+            .source("local".to_owned())
+            .build(),
+    );
+    let plain = Client::with_options(options.clone()).unwrap();
+    assert!(plain.database("admin").run_command(doc! {"ping": 1}).await.is_err());
+
+    options.tls = Some(TlsOptions::builder().ca_file_path(trusted.path().to_owned()).build().into());
+    let admin = Client::with_options(options).unwrap().database("admin");
+    let initiate = doc! {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": server.address()}]}};
+    admin.run_command(initiate).await.unwrap();
+    assert!(admin.run_command(doc! {"replSetGetConfig": 1}).await.is_ok());
+
+    server.kill();
+    server.wipe().unwrap();
+    server.restart().unwrap();
+    let error = admin.run_command(doc! {"replSetGetConfig": 1}).await.unwrap_err();
+    assert!(error.to_string().contains("NotYetInitialized"), "{error}");
 }
 
 async fn client(server: &MongoDb, credential: Option<Credential>) -> Client {

@@ -4,7 +4,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use servers::RabbitMq;
+use servers::{RabbitMq, RabbitMqCluster};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quorum_queue_keeps_a_confirmed_message_through_a_crash() {
@@ -55,4 +55,23 @@ async fn declare(channel: &Channel) {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     channel.queue_declare("letters".into(), options, arguments).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_keeps_a_confirmed_message_when_the_node_dies_that_took_it() {
+    let mut cluster = RabbitMqCluster::start(3).unwrap();
+    let uri = cluster.virtual_host(2);
+    let channel = open(&uri).await;
+    declare(&channel).await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let publish =
+        channel.basic_publish("".into(), "letters".into(), BasicPublishOptions::default(), b"hello", properties);
+    assert!(matches!(publish.await.unwrap().await.unwrap(), Confirmation::Ack(_)));
+
+    cluster.kill(0);
+    let channel = open(&uri).await;
+    let options = BasicConsumeOptions::default();
+    let mut letters = channel.basic_consume("letters".into(), "".into(), options, FieldTable::default()).await.unwrap();
+    assert_eq!(letters.next().await.unwrap().unwrap().data, b"hello");
 }
