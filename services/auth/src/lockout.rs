@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use redis::aio::ConnectionManager;
 use redis::{ExistenceCheck, RedisError, SetExpiry, SetOptions};
+use runtime::connect::Redis;
 use sha2::{Digest as _, Sha256};
 
 /// So many attempts are free.
@@ -24,7 +24,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 /// Counts attempts to log in, in Redis.
 #[derive(Clone)]
 pub struct Lockout {
-    redis: ConnectionManager,
+    redis: Redis,
 }
 
 /// Whether an attempt may go on.
@@ -39,7 +39,7 @@ pub enum Attempt {
 impl Lockout {
     /// Counts in `redis`.
     #[must_use]
-    pub fn new(redis: ConnectionManager) -> Self {
+    pub fn new(redis: Redis) -> Self {
         Self { redis }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use contract::id::{SessionId, UserId};
 use jiff::SignedDuration;
-use redis::aio::ConnectionManager;
+use runtime::connect::Redis;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,9 @@ pub const CHANNEL: &str = "auth:revocations";
 
 /// How often the sweep looks for ends that another instance could not make known.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// How long a replica may take to have what was written; one that keeps up takes a millisecond.
+const COPIED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long an end is remembered: for the life of an access token, and what the clocks of those who check it may lag.
 const REMEMBERED: SignedDuration = SignedDuration::from_secs(access::LIFETIME.as_secs() + 10);
@@ -40,7 +43,7 @@ struct Revocation {
 /// Makes ends of sessions known through Redis.
 #[derive(Clone)]
 pub struct Revocations {
-    redis: ConnectionManager,
+    redis: Redis,
     store: SessionStore,
 }
 
@@ -48,6 +51,8 @@ pub struct Revocations {
 enum AnnounceError {
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
+    #[error("redis: no replica has it within {} ms", COPIED_WITHIN.as_millis())]
+    NotCopied,
     #[error("mongodb: {0}")]
     Database(#[from] mongodb::error::Error),
     #[error("json: {0}")]
@@ -57,7 +62,7 @@ enum AnnounceError {
 impl Revocations {
     /// Announces through `redis` what `store` has to announce.
     #[must_use]
-    pub fn new(redis: ConnectionManager, store: SessionStore) -> Self {
+    pub fn new(redis: Redis, store: SessionStore) -> Self {
         Self { redis, store }
     }
 
@@ -89,14 +94,19 @@ impl Revocations {
     async fn try_announce(&self, session: SessionId, user: UserId) -> Result<(), AnnounceError> {
         let message = serde_json::to_string(&Revocation { sid: session, user_id: user })?;
         let seconds = REMEMBERED.as_secs().unsigned_abs();
+        let mut redis = self.redis.clone();
+        let mut pipeline = redis::pipe();
         // The key first: whoever hears of it must find it.
-        let () = redis::pipe()
-            .set_ex(key(session), 1, seconds)
-            .ignore()
-            .publish(CHANNEL, message)
-            .ignore()
-            .query_async(&mut self.redis.clone())
-            .await?;
+        pipeline.set_ex(key(session), 1, seconds).ignore().publish(CHANNEL, message).ignore();
+        let replicated = redis.is_replicated();
+        if replicated {
+            pipeline.cmd("WAIT").arg(1).arg(COPIED_WITHIN.as_millis());
+        }
+        let copies: Vec<u32> = pipeline.query_async(&mut redis).await?;
+        // The database forgets that this was to be made known, so no fail-over of Redis may forget it after that.
+        if replicated && copies.iter().all(|copies| *copies == 0) {
+            return Err(AnnounceError::NotCopied);
+        }
         self.store.announced(session).await?;
         Ok(())
     }

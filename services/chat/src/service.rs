@@ -45,7 +45,6 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
 
     let database = connect::mongodb(&settings.mongodb).await?;
     let redis = connect::redis(&settings.redis)?;
-    let redis_client = connect::redis_client(&settings.redis)?;
     let rabbitmq = connect::rabbitmq(&settings.rabbitmq, SOURCE);
 
     let verifier = TokenVerifier::new(&settings.tokens, clock.clone())?;
@@ -115,7 +114,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .metrics(metrics)
         .task("indexes", ensure_indexes(store, indexed, shutdown.clone()))
         .task("delivery", delivery.run(over.clone()))
-        .task("fanout", relay.run(redis, redis_client, revocations, over.clone()))
+        .task("fanout", relay.run(redis, revocations, over.clone()))
         .task("presence", attendance.run(over))
         .task("sockets", end_of_sockets)
         .task("outbox of messages", message_outbox.run(shutdown.clone()))

@@ -12,5 +12,6 @@ pub mod message;
 pub mod notification;
 pub mod page;
 pub mod problem;
+pub mod redis_url;
 pub mod trace;
 pub mod user;

@@ -10,7 +10,8 @@ use std::{
 };
 
 use contract::id::SessionId;
-use redis::{RedisResult, Value, aio::ConnectionManager};
+use redis::{RedisResult, Value};
+use runtime::connect::Redis;
 
 use crate::{
     error::RedisAway,
@@ -27,7 +28,7 @@ const LEAVE_ALONE: Duration = Duration::from_secs(1);
 pub struct RedisAccess(Arc<Inner>);
 
 struct Inner {
-    connection: ConnectionManager,
+    connection: Redis,
     script: redis::Script,
     began: Instant,
     /// Milliseconds after `began` until which Redis is left alone.
@@ -37,7 +38,7 @@ struct Inner {
 impl RedisAccess {
     /// On this connection.
     #[must_use]
-    pub fn new(connection: ConnectionManager) -> Self {
+    pub fn new(connection: Redis) -> Self {
         let script = redis::Script::new(SCRIPT);
         Self(Arc::new(Inner { connection, script, began: Instant::now(), left_alone_until: AtomicU64::new(0) }))
     }

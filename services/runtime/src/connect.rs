@@ -8,18 +8,18 @@ use std::{
 };
 
 use ::mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use aws_sdk_s3::config::{Credentials, Region, ResponseChecksumValidation, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::config;
 
 pub mod rabbitmq;
+pub mod redis;
+
+pub use redis::Redis;
 
 /// How long a server may take to be found or connected to.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long Redis may take to answer; a command of ours takes well under a millisecond.
-const REDIS_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection cannot even be described.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum ConnectError {
     #[error("the MongoDB connection string cannot be used")]
     MongoDb(#[from] ::mongodb::error::Error),
     /// The URL of Redis is wrong.
+    #[error("the Redis URL {0}")]
+    RedisUrl(#[from] contract::redis_url::RedisUrlError),
+    /// A part of the URL of Redis, or a certificate that goes with it, is wrong.
     #[error("the Redis URL cannot be used")]
     Redis(#[from] ::redis::RedisError),
 }
@@ -62,22 +65,13 @@ pub async fn ping_mongodb(database: &::mongodb::Database) -> Result<(), String> 
     }
 }
 
-/// A connection to Redis that many tasks share and that reconnects by itself.
-pub fn redis(settings: &config::Redis) -> Result<ConnectionManager, ConnectError> {
-    let timing = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(REDIS_ANSWER_TIMEOUT))
-        .set_max_delay(Duration::from_secs(2));
-    Ok(ConnectionManager::new_lazy_with_config(redis_client(settings)?, timing)?)
-}
-
-/// A client of Redis, for connections of one's own: subscriptions, adapters.
-pub fn redis_client(settings: &config::Redis) -> Result<::redis::Client, ConnectError> {
-    Ok(::redis::Client::open(secret(&settings.url_file)?)?)
+/// A connection to Redis that many tasks share and that follows the master by itself. Must be called within a tokio runtime.
+pub fn redis(settings: &config::Redis) -> Result<Redis, ConnectError> {
+    Redis::new(settings)
 }
 
 /// Whether Redis answers, for [`crate::health::Health::check`].
-pub async fn ping_redis(connection: &ConnectionManager) -> Result<(), String> {
+pub async fn ping_redis(connection: &Redis) -> Result<(), String> {
     ::redis::cmd("PING").query_async::<()>(&mut connection.clone()).await.map_err(|error| error.to_string())
 }
 

@@ -98,6 +98,8 @@ impl Relay {
         let collection = self.documents.name().to_owned();
         let mut backoff = Backoff::new();
         let mut indexed = false;
+        // After a failure everything that waits goes in its order; what was woken for meanwhile is among it, and must not overtake.
+        let mut behind = false;
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -105,6 +107,7 @@ impl Relay {
             let stopping = tokio::select! {
                 biased;
                 () = shutdown.soft().cancelled() => true,
+                () = std::future::ready(()), if behind => false,
                 _ = self.wake_ups.recv_many(&mut woken, BATCH) => false,
                 _ = looks.tick() => false,
             };
@@ -119,11 +122,21 @@ impl Relay {
                     self.ensure_index().await?;
                     indexed = true;
                 }
-                if woken.is_empty() { self.relay_left_behind().await } else { self.relay_woken(woken).await }
+                if behind {
+                    self.relay_older_than(self.clock.now()).await
+                } else if woken.is_empty() {
+                    self.relay_left_behind().await
+                } else {
+                    self.relay_woken(woken).await
+                }
             };
             match outcome.await {
-                Ok(()) => backoff.reset(),
+                Ok(()) => {
+                    behind = false;
+                    backoff.reset();
+                }
                 Err(error) => {
+                    behind = true;
                     let wait = backoff.failed();
                     tracing::warn!(collection, error = chain(&error), "relaying again in {wait:?}");
                     let _ = shutdown.soft().run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -159,9 +172,12 @@ impl Relay {
 
     /// Publishes the events that nobody came for, oldest first.
     async fn relay_left_behind(&self) -> Result<(), RelayError> {
+        self.relay_older_than(self.clock.now().checked_sub(LEFT_BEHIND).unwrap_or(Timestamp::UNIX_EPOCH)).await
+    }
+
+    async fn relay_older_than(&self, moment: Timestamp) -> Result<(), RelayError> {
         loop {
-            let before = self.clock.now().checked_sub(LEFT_BEHIND).unwrap_or(Timestamp::UNIX_EPOCH);
-            let before = EventId::new(before, &mut Zeros).to_string();
+            let before = EventId::new(moment, &mut Zeros).to_string();
             let filter = doc! {"outbox.0": {"$exists": true}, "outbox.id": {"$lt": before}};
             let pending = self.pending(filter, Some(doc! {"outbox.id": 1})).await?;
             let count = pending.len();

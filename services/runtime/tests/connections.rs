@@ -50,7 +50,7 @@ async fn mongodb_acknowledges_by_majority() {
 async fn redis_comes_back_by_itself_after_it_was_away() {
     let mut server = tokio::task::spawn_blocking(|| servers::Redis::start().unwrap()).await.unwrap();
     let file = file_with(&server.url());
-    let connection = connect::redis(&Redis { url_file: file.path().into() }).unwrap();
+    let connection = connect::redis(&Redis { url_file: file.path().into(), authority_file: None }).unwrap();
     connect::ping_redis(&connection).await.unwrap();
     server.kill();
     assert!(connect::ping_redis(&connection).await.is_err());
@@ -60,10 +60,28 @@ async fn redis_comes_back_by_itself_after_it_was_away() {
 }
 
 #[tokio::test]
+async fn redis_by_tls_is_trusted_by_the_authority_that_the_settings_name() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = servers::Authority::new().unwrap();
+    let servers::Identity { certificate, key } = authority.issue().unwrap();
+    let acl = "user default off\nuser test on >secret ~* &* +@all -@dangerous\n";
+    let start = move || servers::Redis::start_with_tls(acl, &certificate, &key).unwrap();
+    let server = tokio::task::spawn_blocking(start).await.unwrap();
+    let url = file_with(&server.url_for("test", "secret").replace("redis://", "rediss://"));
+    let authority = file_with(&authority.pem());
+    let trusting = Redis { url_file: url.path().into(), authority_file: Some(authority.path().into()) };
+    connect::ping_redis(&connect::redis(&trusting).unwrap()).await.unwrap();
+
+    let distrusting = Redis { url_file: url.path().into(), authority_file: None };
+    let refusal = connect::ping_redis(&connect::redis(&distrusting).unwrap()).await.unwrap_err();
+    assert!(refusal.to_lowercase().contains("certificate"), "{refusal}");
+}
+
+#[tokio::test]
 async fn a_service_may_start_before_its_servers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let redis = file_with(&format!("redis://127.0.0.1:{port}/"));
-    let connection = connect::redis(&Redis { url_file: redis.path().into() }).unwrap();
+    let connection = connect::redis(&Redis { url_file: redis.path().into(), authority_file: None }).unwrap();
     assert!(connect::ping_redis(&connection).await.is_err());
     let rabbitmq = file_with(&format!("amqp://a:b@127.0.0.1:{port}/%2f"));
     let connector = connect::rabbitmq(&RabbitMq { uri_file: rabbitmq.path().into() }, "test");
@@ -112,6 +130,6 @@ async fn an_object_comes_back_as_it_was_stored_and_by_range() {
 
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_named() {
-    let settings = Redis { url_file: Path::new("/nowhere/redis-url").into() };
+    let settings = Redis { url_file: Path::new("/nowhere/redis-url").into(), authority_file: None };
     assert_eq!(connect::redis(&settings).err().unwrap().to_string(), "cannot read /nowhere/redis-url");
 }

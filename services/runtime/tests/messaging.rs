@@ -18,13 +18,18 @@ use runtime::{
 use tokio::task::JoinHandle;
 
 mod broker;
+mod cluster;
 
 use broker::{Broker, SOON, event, until};
 
 const QUEUE: &str = "test.events";
 
 fn settings(delays: &[u64]) -> ConsumerSettings {
-    let mut settings = ConsumerSettings::new(QUEUE, &["session.revoked"]);
+    settings_of(&["session.revoked"], delays)
+}
+
+fn settings_of(kinds: &'static [&'static str], delays: &[u64]) -> ConsumerSettings {
+    let mut settings = ConsumerSettings::new(QUEUE, kinds);
     settings.delays = delays.iter().copied().map(Duration::from_millis).collect();
     settings
 }

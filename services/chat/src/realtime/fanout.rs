@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use mongodb::bson;
-use redis::aio::ConnectionManager;
+use runtime::connect::Redis;
+use runtime::connect::redis::Heard;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
@@ -22,10 +22,6 @@ const CHANNEL: &str = "chat:fanout";
 const MOST_WAITING: usize = 4096;
 const PUBLISH_ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How often a quiet subscription is asked whether it still lives, and how long it may take to say so.
-const PING_EVERY: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where changes go to be shown to whoever is connected, here and elsewhere. Clones share it.
 #[derive(Clone, Debug)]
@@ -69,13 +65,7 @@ impl Fanout {
 
 impl Relay {
     /// Publishes and subscribes until it is over; what is to be published by then still is.
-    pub async fn run(
-        self,
-        redis: ConnectionManager,
-        client: redis::Client,
-        revocations: Revocations,
-        over: CancellationToken,
-    ) {
+    pub async fn run(self, redis: Redis, revocations: Revocations, over: CancellationToken) {
         let Self { replica, inlet, mut publications } = self;
         let publish = async {
             loop {
@@ -91,11 +81,11 @@ impl Relay {
                 publish(&redis, Publication { from: replica.clone(), live }).await;
             }
         };
-        tokio::join!(publish, over.run_until_cancelled(subscribe(&client, &replica, &inlet, &revocations)));
+        tokio::join!(publish, over.run_until_cancelled(subscribe(&redis, &replica, &inlet, &revocations)));
     }
 }
 
-async fn publish(redis: &ConnectionManager, publication: Publication) {
+async fn publish(redis: &Redis, publication: Publication) {
     let bytes = match bson::serialize_to_vec(&publication) {
         Ok(bytes) => bytes,
         Err(error) => return tracing::error!(error = error.to_string(), "cannot encode a publication"),
@@ -114,50 +104,22 @@ async fn publish(redis: &ConnectionManager, publication: Publication) {
     }
 }
 
-async fn subscribe(client: &redis::Client, replica: &str, inlet: &Inlet, revocations: &Revocations) {
-    let mut backoff = FIRST_BACKOFF;
+async fn subscribe(redis: &Redis, replica: &str, inlet: &Inlet, revocations: &Revocations) {
+    let mut subscription = redis.subscribe(&[CHANNEL, REVOCATIONS]);
     loop {
-        match listen(client, replica, inlet, revocations, &mut backoff).await {
-            Ok(()) => tracing::warn!("the subscription to Redis ended; subscribing again"),
-            Err(error) => {
-                tracing::warn!(error = error.to_string(), "the subscription to Redis broke; subscribing again");
+        match subscription.next().await {
+            // Whatever was said while nobody listened has to be found out otherwise.
+            Heard::Joined => {
+                inlet.look();
+                revocations.check_all().await;
             }
-        }
-        sleep(backoff).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
-    }
-}
-
-async fn listen(
-    client: &redis::Client,
-    replica: &str,
-    inlet: &Inlet,
-    revocations: &Revocations,
-    backoff: &mut Duration,
-) -> redis::RedisResult<()> {
-    let mut pubsub = client.get_async_pubsub().await?;
-    pubsub.subscribe(&[CHANNEL, REVOCATIONS]).await?;
-    *backoff = FIRST_BACKOFF;
-    // Whatever was said while nobody listened has to be found out otherwise.
-    inlet.look();
-    revocations.check_all().await;
-    let (mut sink, mut stream) = pubsub.split();
-    let mut pings = interval(PING_EVERY);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            message = stream.next() => match message {
-                None => return Ok(()),
-                Some(message) if message.get_channel_name() == REVOCATIONS => revocations.announced(message.get_payload_bytes()),
-                Some(message) => match bson::deserialize_from_slice::<Publication>(message.get_payload_bytes()) {
-                    Ok(publication) if publication.from == replica => {}
-                    Ok(publication) => inlet.offer(publication.live),
-                    Err(error) => tracing::warn!(error = error.to_string(), "cannot read a publication"),
-                },
-            },
-            _ = pings.tick() => match timeout(PING_TIMEOUT, sink.ping::<redis::Value>()).await {
-                Ok(answer) => drop(answer?),
-                Err(_) => return Ok(()),
+            Heard::Message(message) if message.get_channel_name() == REVOCATIONS => {
+                revocations.announced(message.get_payload_bytes());
+            }
+            Heard::Message(message) => match bson::deserialize_from_slice::<Publication>(message.get_payload_bytes()) {
+                Ok(publication) if publication.from == replica => {}
+                Ok(publication) => inlet.offer(publication.live),
+                Err(error) => tracing::warn!(error = error.to_string(), "cannot read a publication"),
             },
         }
     }

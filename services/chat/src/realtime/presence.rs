@@ -8,9 +8,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::id::UserId;
-use redis::aio::ConnectionManager;
 use redis::{RedisError, Script};
 use runtime::clock::Clock;
+use runtime::connect::Redis;
 use tokio::time::timeout;
 
 use crate::turns::Turns;
@@ -62,7 +62,7 @@ static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
 pub struct Presence(Arc<Inner>);
 
 struct Inner {
-    redis: ConnectionManager,
+    redis: Redis,
     replica: String,
     clock: Clock,
     turns: Turns,
@@ -80,7 +80,7 @@ struct Local {
 impl Presence {
     /// For the replica of this name.
     #[must_use]
-    pub fn new(redis: ConnectionManager, replica: String, clock: Clock) -> Self {
+    pub fn new(redis: Redis, replica: String, clock: Clock) -> Self {
         Self(Arc::new(Inner { redis, replica, clock, turns: Turns::default(), local: Mutex::default() }))
     }
 

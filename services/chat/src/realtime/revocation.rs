@@ -2,7 +2,7 @@
 
 use contract::id::{SessionId, UserId};
 use redis::RedisError;
-use redis::aio::ConnectionManager;
+use runtime::connect::Redis;
 use serde::Deserialize;
 
 use super::Hub;
@@ -13,7 +13,7 @@ pub(super) const REVOCATIONS: &str = "auth:revocations";
 /// Watches for revoked sessions. Clones share it.
 #[derive(Clone)]
 pub struct Revocations {
-    redis: ConnectionManager,
+    redis: Redis,
     hub: Hub,
 }
 
@@ -27,7 +27,7 @@ struct Announcement {
 impl Revocations {
     /// Of the sessions that have sockets in `hub`.
     #[must_use]
-    pub fn new(redis: ConnectionManager, hub: Hub) -> Self {
+    pub fn new(redis: Redis, hub: Hub) -> Self {
         Self { redis, hub }
     }
 

@@ -120,7 +120,7 @@ impl Platform {
             server: Server { listen: any, admin_listen: any, drain_seconds: 20, settle_seconds: 0 },
             log: Log { filter: "info".into() },
             mongodb: MongoDb { uri_file: file("mongodb-uri"), database: self.database.clone() },
-            redis: Redis { url_file: file("redis-url") },
+            redis: Redis { url_file: file("redis-url"), authority_file: None },
             rabbitmq: RabbitMq { uri_file: file("rabbitmq-uri") },
             tokens: Tokens {
                 issuer: ISSUER.into(),

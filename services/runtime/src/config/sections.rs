@@ -82,13 +82,18 @@ impl Section for MongoDb {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
-    /// File that holds the connection URL.
+    /// File that holds the connection URL; see [`contract::redis_url`].
     pub url_file: PathBuf,
+    /// File with the certificates of the authorities that the servers' own are checked against, in PEM; those of the system
+    /// without it. For `rediss://` alone.
+    #[serde(default)]
+    pub authority_file: Option<PathBuf>,
 }
 
 impl Section for Redis {
     fn faults(&self) -> Vec<Fault> {
-        Vec::from_iter(file_fault("url_file", &self.url_file))
+        let authority = self.authority_file.as_deref().and_then(|path| file_fault("authority_file", path));
+        file_fault("url_file", &self.url_file).into_iter().chain(authority).collect()
     }
 }
 

@@ -1,6 +1,10 @@
 //! A channel in confirm mode: what it says is published, the broker has.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use lapin::{
     BasicProperties, Channel, Confirmation, PublisherConfirm,
@@ -35,16 +39,28 @@ pub enum PublishError {
     Encode(#[from] serde_json::Error),
 }
 
-pub(super) struct ConfirmChannel(Channel);
+pub(super) struct ConfirmChannel {
+    channel: Channel,
+    /// Kinds of events of which the broker has confirmed one on this channel.
+    taken: Mutex<BTreeSet<&'static str>>,
+}
 
 impl ConfirmChannel {
     pub(super) async fn new(channel: Channel) -> Result<Self, ConnectorError> {
         within(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(Self(channel))
+        Ok(Self { channel, taken: Mutex::default() })
+    }
+
+    pub(super) fn has_taken(&self, kind: &'static str) -> bool {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains(kind)
+    }
+
+    pub(super) fn took(&self, kind: &'static str) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.0.status().connected()
+        self.channel.status().connected()
     }
 
     /// Sends; the confirm comes later. Two sends one after the other arrive in that order.
@@ -57,7 +73,7 @@ impl ConfirmChannel {
         body: &[u8],
     ) -> Result<PublisherConfirm, ConnectorError> {
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        within(self.0.basic_publish(exchange.into(), key.into(), options, body, properties)).await
+        within(self.channel.basic_publish(exchange.into(), key.into(), options, body, properties)).await
     }
 }
 

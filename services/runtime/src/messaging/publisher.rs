@@ -61,14 +61,30 @@ impl Publisher {
         Ok(())
     }
 
+    /// The first event of a kind on a channel goes alone: while the queue that wants it has no leader, the broker rejects what a channel
+    /// sends there first, and would take what comes right behind, out of order.
     async fn publish_batch(&self, batch: &[Envelope]) -> Result<(), PublishFailed> {
+        let channel = self.channel().await.map_err(|source| PublishFailed { confirmed: 0, source })?;
+        let mut done = 0;
+        while let Some(first) = batch.get(done) {
+            let known = batch[done..].iter().take_while(|envelope| channel.has_taken(envelope.event.kind())).count();
+            let count = known.max(1);
+            self.publish_run(&channel, &batch[done..done + count])
+                .await
+                .map_err(|failed| PublishFailed { confirmed: done + failed.confirmed, source: failed.source })?;
+            channel.took(first.event.kind());
+            done += count;
+        }
+        Ok(())
+    }
+
+    async fn publish_run(&self, channel: &Arc<ConfirmChannel>, run: &[Envelope]) -> Result<(), PublishFailed> {
         let failed = |confirmed, source| PublishFailed { confirmed, source };
-        let channel = self.channel().await.map_err(|error| failed(0, error))?;
-        let (sent, error) = send_all(&channel, batch).await;
+        let (sent, error) = send_all(channel, run).await;
         let mut done = 0;
         for confirm in sent {
             if let Err(error) = confirmed(confirm).await {
-                self.forget(&channel).await;
+                self.forget(channel).await;
                 return Err(failed(done, error));
             }
             done += 1;
@@ -76,7 +92,7 @@ impl Publisher {
         match error {
             None => Ok(()),
             Some(error) => {
-                self.forget(&channel).await;
+                self.forget(channel).await;
                 Err(failed(done, error))
             }
         }

@@ -1,0 +1,137 @@
+//! A subscription that goes on when the master changes or the connection breaks.
+
+use std::time::Duration;
+
+use ::redis::aio::{PubSubSink, PubSubStream};
+use ::redis::{Msg, RedisError, RedisResult};
+use futures::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+
+use super::keeper::{Link, State};
+use super::route::Way;
+use crate::connect::rabbitmq::Backoff;
+
+/// How often a quiet subscription is asked whether it still lives, and how long anything may take to be answered.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Channels that are listened on.
+pub struct Subscription {
+    state: watch::Receiver<State>,
+    channels: Vec<String>,
+    backoff: Backoff,
+    pause: Duration,
+    live: Option<Live>,
+}
+
+/// What happens on a subscription.
+#[derive(Debug)]
+pub enum Heard {
+    /// It has begun, or begun anew: what was said before this was not heard.
+    Joined,
+    /// Somebody said something.
+    Message(Msg),
+}
+
+/// A connection on which it is listened.
+struct Live {
+    way: Way,
+    sink: PubSubSink,
+    stream: PubSubStream,
+    pings: Interval,
+}
+
+impl Subscription {
+    pub(super) fn new(state: watch::Receiver<State>, channels: &[&str]) -> Self {
+        let channels = channels.iter().map(ToString::to_string).collect();
+        Self { state, channels, backoff: Backoff::new(), pause: Duration::ZERO, live: None }
+    }
+
+    /// What happens next. Never fails: a subscription that broke is made again, and that is said. May be dropped at any moment.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            let over = match &mut self.live {
+                Some(live) => match live.hear(&mut self.state).await {
+                    Ok(message) => return Heard::Message(message),
+                    Err(over) => over,
+                },
+                None => match self.join().await {
+                    Ok(live) => {
+                        self.live = Some(live);
+                        self.backoff.reset();
+                        self.pause = Duration::ZERO;
+                        return Heard::Joined;
+                    }
+                    Err(error) => error.to_string(),
+                },
+            };
+            tracing::warn!(reason = over, "no subscription to Redis; subscribing again");
+            self.live = None;
+            self.pause = self.backoff.failed();
+        }
+    }
+
+    async fn join(&mut self) -> RedisResult<Live> {
+        sleep(self.pause).await;
+        let link = up(&mut self.state).await;
+        let joined = async {
+            let (mut sink, stream) = link.client.get_async_pubsub().await?.split();
+            sink.subscribe(&self.channels).await?;
+            Ok::<_, RedisError>((sink, stream))
+        };
+        let (sink, stream) = timeout(PATIENCE, joined).await.unwrap_or_else(|_| Err(late()))?;
+        let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Live { way: link.way, sink, stream, pings })
+    }
+}
+
+impl Live {
+    /// The next message, or why there will be none.
+    async fn hear(&mut self, state: &mut watch::Receiver<State>) -> Result<Msg, String> {
+        loop {
+            tokio::select! {
+                biased;
+                message = self.stream.next() => return message.ok_or_else(|| "the connection was closed".to_owned()),
+                () = elsewhere(state, &self.way) => return Err("another server is master".to_owned()),
+                _ = self.pings.tick() => match timeout(PATIENCE, self.sink.ping::<::redis::Value>()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return Err(error.to_string()),
+                    Err(_) => return Err(late().to_string()),
+                },
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscription").field("channels", &self.channels).finish_non_exhaustive()
+    }
+}
+
+/// Waits for a connection.
+async fn up(state: &mut watch::Receiver<State>) -> Link {
+    loop {
+        if let State::Up(link) = &*state.borrow_and_update() {
+            return link.clone();
+        }
+        if state.changed().await.is_err() {
+            // The keeper is gone with the runtime.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Waits until the shared connection leads to another server than `way`.
+async fn elsewhere(state: &mut watch::Receiver<State>, way: &Way) {
+    let elsewhere = |state: &State| matches!(state, State::Up(link) if !link.way.is_same_server(way));
+    if state.wait_for(elsewhere).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn late() -> RedisError {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "Redis does not answer in time").into()
+}
