@@ -3,13 +3,16 @@
 //! An object that already is as it shall be is not written: its annotation says that these very fields were applied last, and a
 //! comparison with what is there that nobody has changed them since. So a platform at rest costs no request but the reads.
 
+mod claims;
 mod drift;
+mod fixed;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -99,21 +102,45 @@ pub async fn apply(
 ) -> Result<Resources<Applied>, Error> {
     let to = Applier { client, platform };
     // Without `..`: a kind that nobody applies does not compile.
-    let Resources { secrets, config_maps, services, stateful_sets, deployments, state: PhantomData } = resources;
-    let applied = Resources {
+    let Resources {
+        secrets,
+        config_maps,
+        services,
+        stateful_sets,
+        deployments,
+        disruption_budgets,
+        state: PhantomData,
+    } = resources;
+    let (growing, stateful_sets) = stateful_sets.into_iter().partition(|set| claims::is_growing(set, &observed.claims));
+    let mut applied = Resources {
         secrets: to.set(secrets, &observed.secrets).await?,
         config_maps: to.set(config_maps, &observed.config_maps).await?,
         services: to.set(services, &observed.services).await?,
         stateful_sets: to.set(stateful_sets, &observed.stateful_sets).await?,
         deployments: to.set(deployments, &observed.deployments).await?,
+        disruption_budgets: to.set(disruption_budgets, &observed.disruption_budgets).await?,
         state: PhantomData,
     };
+    // Last, so that a class of volumes that refuses to enlarge them stops nothing else.
+    applied.stateful_sets.extend(grow(&to, growing, observed).await?);
+    to.prune(&applied.disruption_budgets, &observed.disruption_budgets).await?;
     to.prune(&applied.deployments, &observed.deployments).await?;
     to.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
     to.prune(&applied.services, &observed.services).await?;
     to.prune(&applied.config_maps, &observed.config_maps).await?;
     to.prune(&applied.secrets, &observed.secrets).await?;
+    claims::release(&to, observed).await?;
     Ok(applied)
+}
+
+/// Sets whose volumes are to be larger: all else about them first, then the volumes that are there, then the set that makes the next ones.
+async fn grow(to: &Applier<'_>, sets: Vec<StatefulSet>, observed: &Observed) -> Result<Vec<StatefulSet>, Error> {
+    let small = sets.iter().map(|set| claims::as_they_are(set, &observed.stateful_sets)).collect();
+    let there = to.set(small, &observed.stateful_sets).await?;
+    for set in &sets {
+        claims::enlarge(to, set, &observed.claims).await?;
+    }
+    to.set(sets, &there).await
 }
 
 /// An object kind that the operator writes.
@@ -144,8 +171,15 @@ impl Applier<'_> {
         let name = object.name_any();
         let wanted = with_digest(&object)?;
         match observed.iter().find(|live| live.name_any() == name) {
-            Some(live) if drift::agrees(&wanted, &json(live)?) => return Ok(live.clone()),
-            Some(_) => {}
+            Some(live) => {
+                let there = json(live)?;
+                if drift::agrees(&wanted, &there) {
+                    return Ok(live.clone());
+                }
+                if fixed::differs(&wanted, &there) {
+                    self.take_away(live, PropagationPolicy::Orphan, "making anew, its pods stay").await?;
+                }
+            }
             None => self.refuse_foreign::<K>(&name).await?,
         }
         tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "applying");
@@ -186,20 +220,26 @@ impl Applier<'_> {
             {
                 continue;
             }
-            tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "pruning");
-            let params = DeleteParams {
-                propagation_policy: Some(PropagationPolicy::Background),
-                preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
-                ..DeleteParams::default()
-            };
-            match self.api::<K>().delete(&name, &params).await {
-                Ok(_) => {}
-                // Gone already, or another object by now, which the next round looks at.
-                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-                Err(error) => return Err(refused::<K>("delete", &name)(error)),
-            }
+            self.take_away(live, PropagationPolicy::Background, "pruning").await?;
         }
         Ok(())
+    }
+
+    /// Deletes an object, unless another has taken its place.
+    async fn take_away<K: Kind>(&self, live: &K, propagation: PropagationPolicy, why: &str) -> Result<(), Error> {
+        let name = live.name_any();
+        tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "{why}");
+        let params = DeleteParams {
+            propagation_policy: Some(propagation),
+            preconditions: Some(Preconditions { uid: live.uid(), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        match self.api::<K>().delete(&name, &params).await {
+            Ok(_) => Ok(()),
+            // Gone already, or another object by now, which the next round looks at.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(refused::<K>("delete", &name)(error)),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod provision;
 pub mod provisioner;
 pub mod reconcile;
 pub mod report;
+pub mod roll;
 pub mod secrets;
 pub mod telemetry;
 pub mod validate;

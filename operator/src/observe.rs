@@ -1,9 +1,11 @@
 //! The observe step: everything the other steps need to know of the cluster, read at one time and live.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
@@ -47,10 +49,12 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Volume claims that carry the platform's labels.
     pub claims: Vec<PersistentVolumeClaim>,
-    /// The Secret of `spec.tls.secretName`.
-    pub tls: Option<Secret>,
-    /// The Secret of `spec.email.credentialsSecretRef`.
-    pub email: Option<Secret>,
+    /// Disruption budgets that carry the platform's labels.
+    pub disruption_budgets: Vec<PodDisruptionBudget>,
+    /// The Secrets that the document names and that are there, by name.
+    pub named: BTreeMap<String, Secret>,
+    /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
+    pub mongodb_members: Option<i32>,
 }
 
 impl Observed {
@@ -78,8 +82,12 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
     let namespace = document.namespace().unwrap_or_default();
     let name = document.name_any();
     let list = Lister { client, namespace: &namespace, params: ListParams::default().labels(&labels::ours_of(&name)) };
-    let tls = document.spec.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
-    let email = document.spec.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref());
+    let mut named = BTreeMap::new();
+    for name in document.spec.named_secrets() {
+        if let Some(secret) = list.secret(name).await? {
+            named.insert(name.to_owned(), secret);
+        }
+    }
     Ok(Observed {
         secrets: list.all("Secrets").await?,
         config_maps: list.all("ConfigMaps").await?,
@@ -88,8 +96,9 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         deployments: list.all("Deployments").await?,
         pods: list.all("Pods").await?,
         claims: list.all("PersistentVolumeClaims").await?,
-        tls: list.secret(tls).await?,
-        email: list.secret(email.map(|secret| secret.name.as_str())).await?,
+        disruption_budgets: list.all("PodDisruptionBudgets").await?,
+        named,
+        mongodb_members: None,
     })
 }
 
@@ -116,13 +125,12 @@ impl Lister<'_> {
         Ok(items)
     }
 
-    async fn secret(&self, name: Option<&str>) -> Result<Option<Secret>, Error> {
-        let Some(name) = name else { return Ok(None) };
+    async fn secret(&self, name: &str) -> Result<Option<Secret>, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         api.get_opt(name).await.map_err(|source| Error { kind: "Secrets", source: Box::new(source) })
     }
 }
 
-fn of(labels: &std::collections::BTreeMap<String, String>, component: Component) -> bool {
+fn of(labels: &BTreeMap<String, String>, component: Component) -> bool {
     labels.get(labels::NAME).is_some_and(|name| name == component.name())
 }

@@ -14,9 +14,13 @@ use crate::observe::Observed;
 use crate::provisioner::{Agreement, Provisioner, Refusal};
 use crate::validate::Platform;
 
+/// How long a proof holds while something about the platform is not well: the server may be what ails the others.
+const HOLDS_IN_TROUBLE: Duration = Duration::from_secs(10);
 /// How long a proof holds while nothing changes that the cluster tells of. After that the server is asked again, in case
 /// somebody has changed it by hand.
 const HOLDS: Duration = Duration::from_mins(10);
+/// The same of a server that somebody else runs, of which the cluster tells nothing.
+pub const HOLDS_OF_OTHERS: Duration = Duration::from_mins(1);
 
 /// What is known of a server.
 #[derive(Clone, Debug)]
@@ -73,29 +77,33 @@ impl Provisioned {
 pub struct Proven {
     provisioner: Provisioner,
     proofs: Mutex<HashMap<(String, Component), Proof>>,
+    /// Pods that the replica set of a platform counted on when it was last asked, from ordinal 0 on.
+    counted: Mutex<HashMap<String, i32>>,
 }
 
 #[derive(Clone, Debug)]
 struct Proof {
     fingerprint: String,
     at: Instant,
+    holds: Duration,
     agreement: Agreement,
 }
 
 impl Proven {
-    /// Makes every server that has a ready pod agree, unless that is proven already.
-    pub async fn provision(&self, platform: &Platform, observed: &Observed) -> Provisioned {
+    /// Makes every server that has a ready pod agree, unless that is proven already. `all_well` says whether the platform was ready when
+    /// it was last looked at.
+    pub async fn provision(&self, platform: &Platform, observed: &Observed, all_well: bool) -> Provisioned {
         let mut provisioned = Provisioned::default();
         let mut errands = Vec::new();
         for component in Component::DATA {
             let key = (platform.owner.uid.clone(), component);
-            if !observed.pods_of(component).any(is_ready) {
+            if !platform.is_external(component) && !observed.pods_of(component).any(is_ready) {
                 self.lock().remove(&key);
                 provisioned = provisioned.with(component, Standing::Waiting);
                 continue;
             }
             let fingerprint = fingerprint(platform, observed, component);
-            match self.proof(&key, &fingerprint) {
+            match self.proof(&key, &fingerprint, all_well) {
                 Some(agreement) => provisioned = provisioned.with(component, Standing::Agrees(agreement)),
                 None => errands.push((key, fingerprint)),
             }
@@ -105,6 +113,7 @@ impl Proven {
         }
         let components: Vec<Component> = errands.iter().map(|((_, component), _)| *component).collect();
         let outcomes = self.provisioner.run(platform, &components).await;
+        self.count(platform, &components, &outcomes);
         for ((key, fingerprint), outcome) in errands.into_iter().zip(outcomes) {
             let component = key.1;
             let mut proofs = self.lock();
@@ -113,7 +122,8 @@ impl Proven {
                 Ok(agreement) => {
                     if agreement.ready {
                         let agreement = Agreement { changes: vec![], ..agreement.clone() };
-                        proofs.insert(key, Proof { fingerprint, at: Instant::now(), agreement });
+                        let holds = if platform.is_external(component) { HOLDS_OF_OTHERS } else { HOLDS };
+                        proofs.insert(key, Proof { fingerprint, at: Instant::now(), holds, agreement });
                     }
                     Standing::Agrees(agreement)
                 }
@@ -124,21 +134,54 @@ impl Proven {
         provisioned
     }
 
+    /// Forgets what is proven of a server, so that it is asked again.
+    pub fn doubt(&self, platform: &Platform, component: Component) {
+        self.lock().remove(&(platform.owner.uid.clone(), component));
+    }
+
+    /// Has the primary of the replica set, in `pod`, hand over to another member.
+    pub async fn step_down(&self, platform: &Platform, pod: &str) -> Result<Agreement, Refusal> {
+        // What is known of the set is not true any more, however this ends.
+        self.doubt(platform, Component::MongoDb);
+        self.provisioner.step_down(platform, pod).await
+    }
+
+    /// Pods, from ordinal 0 on, that the replica set of a platform counts on, if this process has ever asked it.
+    #[must_use]
+    pub fn mongodb_members(&self, uid: &str) -> Option<i32> {
+        lock(&self.counted).get(uid).copied()
+    }
+
     /// Forgets a platform that is no more.
     pub fn forget(&self, uid: &str) {
         self.lock().retain(|(platform, _), _| platform != uid);
+        lock(&self.counted).remove(uid);
     }
 
-    fn proof(&self, key: &(String, Component), fingerprint: &str) -> Option<Agreement> {
+    fn count(&self, platform: &Platform, components: &[Component], outcomes: &[Result<Agreement, Refusal>]) {
+        let mut asked = components.iter().zip(outcomes);
+        let Some((_, Ok(agreement))) = asked.find(|(component, _)| **component == Component::MongoDb) else { return };
+        let ordinals = agreement.members.iter().filter_map(|member| workload::ordinal(&member.pod));
+        if let Some(highest) = ordinals.max() {
+            lock(&self.counted).insert(platform.owner.uid.clone(), highest + 1);
+        }
+    }
+
+    fn proof(&self, key: &(String, Component), fingerprint: &str, all_well: bool) -> Option<Agreement> {
         let proofs = self.lock();
         let proof = proofs.get(key)?;
-        (proof.fingerprint == fingerprint && proof.at.elapsed() < HOLDS).then(|| proof.agreement.clone())
+        let holds = if all_well { proof.holds } else { proof.holds.min(HOLDS_IN_TROUBLE) };
+        (proof.fingerprint == fingerprint && proof.at.elapsed() < holds).then(|| proof.agreement.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, Component), Proof>> {
-        // A map is whole after any panic elsewhere.
-        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.proofs)
     }
+}
+
+fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A map is whole after any panic elsewhere.
+    map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a pod takes requests.
@@ -151,10 +194,17 @@ fn is_ready(pod: &Pod) -> bool {
 /// A digest of all that a proof rests on: what was asked of the server, and which processes were asked.
 fn fingerprint(platform: &Platform, observed: &Observed, component: Component) -> String {
     let material = &platform.material;
-    let mut parts = vec![platform.mongodb.members.get().to_string()];
+    let mut parts = vec![format!("{:?}", platform.names), format!("{:?}", platform.object_storage)];
     parts.extend(material.read_at_start(component.name()));
-    let users = material.mongodb.users.iter().chain(&material.redis.users).chain(&material.rabbitmq.users);
+    parts.extend(material.external_connections());
+    let users = [
+        material.mongodb.own().map(|own| &own.users),
+        material.redis.own().map(|own| &own.users),
+        material.rabbitmq.own().map(|own| &own.users),
+    ];
+    let users = users.into_iter().flatten().flatten();
     parts.extend(users.flat_map(|login| [login.user.clone(), login.password.expose_secret().to_owned()]));
+    parts.extend(material.mongodb.own().map(|own| own.certificate.pem().to_owned()));
     let mut processes: Vec<_> = observed.pods_of(component).map(process).collect();
     processes.sort_unstable();
     parts.append(&mut processes);

@@ -18,9 +18,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::build::{self, Component};
-use crate::provision::{self, DEADLINE, mongodb, object_storage, rabbitmq, redis};
-use crate::secrets::{Existing, Material, Names};
-use crate::validate::Platform;
+use crate::provision::{self, DEADLINE, Member, mongodb, object_storage, rabbitmq, redis};
+use crate::secrets::{Existing, Externals, Material, Names, Supply};
+use crate::validate::{Bucket, ObjectStorage, Platform};
 
 /// The program that does errands, in the folder of the operator's own.
 pub const PROGRAM: &str = "provision";
@@ -37,6 +37,8 @@ pub struct Agreement {
     pub message: String,
     /// What was changed in it, a sentence each.
     pub changes: Vec<String>,
+    /// Its pods, as the server itself sees them; empty where it has but one.
+    pub members: Vec<Member>,
 }
 
 /// Why a server does not agree.
@@ -57,13 +59,15 @@ pub struct Provisioner {
     program: PathBuf,
 }
 
+/// What is to be done, and all that is needed for it.
 #[derive(Deserialize, Serialize)]
 struct Errand {
-    platform: String,
-    namespace: String,
-    host: String,
-    mongodb_members: u32,
+    names: Names,
     secrets: Vec<Secret>,
+    externals: Externals,
+    bucket: Option<Bucket>,
+    /// The member of the replica set that shall be primary no more.
+    step_down: Option<String>,
     components: Vec<String>,
 }
 
@@ -89,13 +93,30 @@ impl Provisioner {
 
     /// Makes the servers of a platform agree; the answers come in the order of `components`.
     pub async fn run(&self, platform: &Platform, components: &[Component]) -> Vec<Result<Agreement, Refusal>> {
-        let names = platform.names.clone();
+        self.send(platform, components, None).await
+    }
+
+    /// Has the primary of the replica set, in `pod`, hand over to another member, and then makes the set agree.
+    pub async fn step_down(&self, platform: &Platform, pod: &str) -> Result<Agreement, Refusal> {
+        let answers = self.send(platform, &[Component::MongoDb], Some(pod.to_owned())).await;
+        answers.into_iter().next().unwrap_or_else(|| Err(failed("it gave no answer")))
+    }
+
+    async fn send(
+        &self,
+        platform: &Platform,
+        components: &[Component],
+        step_down: Option<String>,
+    ) -> Vec<Result<Agreement, Refusal>> {
         let errand = Errand {
-            platform: names.platform,
-            namespace: names.namespace,
-            host: names.host,
-            mongodb_members: names.mongodb_members,
+            names: platform.names.clone(),
             secrets: build::secrets::build(platform),
+            externals: platform.externals.clone(),
+            bucket: match &platform.object_storage {
+                ObjectStorage::Managed(_) => None,
+                ObjectStorage::External(bucket) => Some(bucket.clone()),
+            },
+            step_down,
             components: components.iter().map(|component| component.name().to_owned()).collect(),
         };
         let answers = match tokio::time::timeout(PATIENCE, self.ask(&errand)).await {
@@ -163,36 +184,49 @@ pub async fn serve() -> Result<(), Error> {
     std::io::stdin().lock().read_to_end(&mut text)?;
     let errand: Errand = serde_json::from_slice(&text)?;
     drop(text);
-    let names = Names {
-        platform: errand.platform,
-        namespace: errand.namespace,
-        host: errand.host,
-        mongodb_members: errand.mongodb_members,
-    };
     // Complete as they are, so that nothing is made anew here.
-    let existing = Existing::new(errand.secrets).with_data_stored(true);
-    let material = Material::complete(&existing, &names, &mut rand::rng(), Timestamp::now())?;
+    let existing = Existing::new(errand.secrets.iter().cloned()).with_data_stored(true);
+    let material = Material::complete(&existing, &errand.externals, &errand.names, &mut rand::rng(), Timestamp::now())?;
     let components = errand.components.iter().filter_map(|name| Component::from_name(name));
-    let answers = futures::future::join_all(components.map(|component| one(component, &names, &material))).await;
+    let answers = futures::future::join_all(components.map(|component| one(component, &errand, &material))).await;
     std::io::stdout().write_all(&serde_json::to_vec(&answers)?)?;
     Ok(())
 }
 
-async fn one(component: Component, names: &Names, material: &Material) -> Answer {
+async fn one(component: Component, errand: &Errand, material: &Material) -> Answer {
+    let names = &errand.names;
     let outcome = match component {
-        Component::MongoDb => mongodb::provision(&mongodb::Target::new(names, material)).await,
-        Component::Redis => redis::provision(&redis::Target::new(names, material)).await,
-        Component::RabbitMq => rabbitmq::provision(&rabbitmq::Target::new(names, material)).await,
-        Component::ObjectStorage => object_storage::provision(&object_storage::Target::new(names, material)).await,
+        Component::MongoDb => match &material.mongodb {
+            Supply::Own(own) => {
+                let mut target = mongodb::Target::new(names, own, &material.authority);
+                target.step_down.clone_from(&errand.step_down);
+                mongodb::provision(&target).await
+            }
+            Supply::External(connection) => mongodb::external(connection).await,
+        },
+        Component::Redis => match &material.redis {
+            Supply::Own(own) => redis::provision(&redis::Target::new(names, own)).await,
+            Supply::External(connection) => redis::external(connection).await,
+        },
+        Component::RabbitMq => match &material.rabbitmq {
+            Supply::Own(own) => rabbitmq::provision(&rabbitmq::Target::new(names, own)).await,
+            Supply::External(connection) => rabbitmq::external(connection).await,
+        },
+        Component::ObjectStorage => {
+            let target = object_storage::Target::new(names, &material.object_storage, errand.bucket.as_ref());
+            object_storage::provision(&target).await
+        }
         // Nobody sends for these: there is nothing to agree on.
         _ => Ok(provision::State { ready: true, ..provision::State::default() }),
     };
     let outcome = match outcome {
-        Ok(state) => Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes }),
+        Ok(state) => {
+            Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes, members: state.members })
+        }
         Err(error) => Err(Refusal {
             category: error.category().to_owned(),
             message: error.to_string(),
-            is_final: matches!(error, provision::Error::AccessDenied { .. } | provision::Error::Conflict { .. }),
+            is_final: error.is_final(),
         }),
     };
     Answer { component: component.name().to_owned(), outcome }

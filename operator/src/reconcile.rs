@@ -12,11 +12,12 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use rand::RngExt as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
+use crate::build::Component;
 use crate::lease::Leadership;
-use crate::proven::{Proven, Provisioned};
+use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
 use crate::report::{Found, Outcome};
 use crate::telemetry::Metrics;
-use crate::{FIELD_MANAGER, apply, build, observe, report, validate};
+use crate::{FIELD_MANAGER, apply, build, observe, report, roll, validate};
 
 /// A whole look at a platform at rest, in case an event was lost or a server was changed by hand.
 const RESYNC: Duration = Duration::from_mins(10);
@@ -55,6 +56,9 @@ pub enum Error {
     /// `apply`.
     #[error(transparent)]
     Apply(#[from] apply::Error),
+    /// `roll`.
+    #[error(transparent)]
+    Roll(#[from] roll::Error),
     /// `report`.
     #[error(transparent)]
     Report(#[from] report::Error),
@@ -71,6 +75,7 @@ impl Error {
             Self::Observe(error) => error.category(),
             Self::Validate(error) => error.category(),
             Self::Apply(error) => error.category(),
+            Self::Roll(error) => error.category(),
             Self::Report(error) => error.category(),
             Self::NotLeading => "NotLeading",
         }
@@ -81,24 +86,32 @@ impl Error {
         match self {
             Self::Validate(_) => Outcome::Invalid { reason, message },
             Self::Apply(error) => Outcome::Failed { reason, message, is_final: error.is_final() },
-            Self::Observe(_) | Self::Report(_) | Self::NotLeading => {
+            Self::Observe(_) | Self::Roll(_) | Self::Report(_) | Self::NotLeading => {
                 Outcome::Failed { reason, message, is_final: false }
             }
         }
     }
 }
 
-/// Takes all six steps for one platform: observe, validate, build, apply, provision, report.
+/// Takes all six steps for one platform: observe, validate, build, apply, provision (and the replica set's restarts, which need its
+/// word), report.
 async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
-    let observed = observe::observe(&context.client, document).await?;
+    let mut observed = observe::observe(&context.client, document).await?;
+    observed.mongodb_members = document.meta().uid.as_deref().and_then(|uid| context.proven.mongodb_members(uid));
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;
     let applied = apply::apply(&context.client, &platform, resources, &observed).await?;
     context.still_leads()?;
-    let provisioned = context.proven.provision(&platform, &observed).await;
+    if roll::is_under_way(&platform, &observed, &applied) {
+        // Who can be spared now is asked of the set itself, and not remembered.
+        context.proven.doubt(&platform, Component::MongoDb);
+    }
+    let provisioned = context.proven.provision(&platform, &observed, context.is_ready(document)).await;
+    context.still_leads()?;
+    let roll = roll::roll(&context.client, &context.proven, &platform, &observed, &applied, &provisioned).await?;
     context.metrics.next_renewal(platform.material.renew_at());
-    let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned };
+    let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
     Ok(provisioned)
@@ -132,7 +145,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
         context.report(document, error.outcome(&error.to_string())).await?;
     }
     match outcome {
-        Ok(_) if context.is_ready(document) => Ok(Action::requeue(jittered(RESYNC))),
+        Ok(_) if context.is_ready(document) => Ok(Action::requeue(jittered(resync(document)))),
         Ok(_) => Ok(Action::requeue(context.retry(document.meta().uid.as_deref()))),
         // A change of the document, or of a Secret it names, is an event of its own.
         Err(Error::Validate(error @ validate::Error::Spec(_))) => {
@@ -141,6 +154,11 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
         }
         Err(error) => Err(error),
     }
+}
+
+/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs.
+fn resync(document: &ChatPlatform) -> Duration {
+    if document.spec.has_externals() { HOLDS_OF_OTHERS } else { RESYNC }
 }
 
 /// When to try again after an error.

@@ -45,7 +45,7 @@ pub enum Outcome<'a> {
 }
 
 /// What there is after all steps were taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Found<'a> {
     /// What was wanted.
     pub platform: &'a Platform,
@@ -55,6 +55,8 @@ pub struct Found<'a> {
     pub observed: &'a Observed,
     /// What the servers said.
     pub provisioned: &'a Provisioned,
+    /// What a restart of the replica set's members, one after the other, is doing or waits for.
+    pub roll: Option<String>,
 }
 
 /// Why the status could not be written.

@@ -16,13 +16,14 @@ use kube::{Resource as _, ResourceExt as _};
 use rand::CryptoRng;
 
 pub use platform::{
-    Email, Exposure, Images, MemberCount, MongoDb, Platform, Server, Storage, TlsSource, Upstreams, Workload,
+    Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, Served, Server, Servers, Storage,
+    TlsSource, Upstreams, Workload,
 };
 
 use crate::api::ChatPlatform;
 use crate::build::{Component, edge};
 use crate::observe::Observed;
-use crate::secrets::{self, Existing, Material, Names};
+use crate::secrets::{self, Existing, Externals, Material, Names};
 
 /// Why a document cannot become a platform.
 #[derive(Debug, thiserror::Error)]
@@ -74,23 +75,26 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Platform, Error> {
     let parsed = spec::parse(document, observed).map_err(Error::Spec)?;
-    let (tls, email) = references(&parsed, observed).map_err(Error::Reference)?;
+    let references = references(document, &parsed, observed).map_err(Error::Reference)?;
     let names = Names {
         platform: document.name_any(),
         namespace: document.namespace().unwrap_or_default(),
         host: document.spec.host.clone(),
-        mongodb_members: parsed.mongodb.members.get().unsigned_abs(),
+        mongodb_members: parsed.mongodb.managed().map_or(0, |mongodb| mongodb.members.get().unsigned_abs()),
+        redis_replicas: parsed.redis.managed().map_or(0, |redis| redis.replicas.unsigned_abs()),
+        rabbitmq_replicas: parsed.rabbitmq.managed().map_or(0, |rabbitmq| rabbitmq.replicas.unsigned_abs()),
     };
     let existing =
         Existing::new(observed.secrets.iter().cloned()).with_data_stored(observed.has_claim(Component::MongoDb));
-    let material = Material::complete(&existing, &names, rng, now)?;
+    let material = Material::complete(&existing, &references.externals, &names, rng, now)?;
     Ok(Platform {
         owner: document.controller_owner_ref(&()).unwrap_or_default(),
         upstreams: upstreams(&names, observed),
         names,
         material,
-        tls,
-        email,
+        tls: references.tls,
+        externals: references.externals,
+        email: parsed.email,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
         version: parsed.version,
@@ -110,43 +114,54 @@ pub fn validate(
     })
 }
 
-/// The user's own Secrets, checked for the keys that pods will mount: a pod that misses one would not start and not say why.
-fn references(parsed: &spec::Parsed, observed: &Observed) -> Result<(TlsSource, Option<Email>), Vec<Fault>> {
+/// What the document says of Secrets of the user's own.
+struct References {
+    tls: TlsSource,
+    externals: Externals,
+}
+
+/// The user's own Secrets, checked for the keys that are read from them: a pod that misses one would not start and not say why.
+fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observed) -> Result<References, Vec<Fault>> {
     let mut faults = Vec::new();
+    let mut get = |name: &str, keys: &[&str], field: &str| {
+        let secret = observed.named.get(name);
+        faults.extend(missing(secret, name, keys, field));
+        secret
+    };
     let tls = match &parsed.tls_secret {
         None => TlsSource::Own,
         Some(name) => {
-            let field = "spec.tls.secretName";
-            let certificate = value(observed.tls.as_ref(), name, "tls.crt", field, &mut faults);
-            value(observed.tls.as_ref(), name, "tls.key", field, &mut faults);
+            let secret = get(name, &["tls.crt", "tls.key"], "spec.tls.secretName");
+            let certificate = secret.and_then(|secret| secret.data.as_ref()?.get("tls.crt"));
+            let certificate = certificate.map(|pem| String::from_utf8_lossy(&pem.0).into_owned()).unwrap_or_default();
             TlsSource::Secret { name: name.clone(), certificate }
         }
     };
-    let credentials = parsed.email.as_ref().and_then(|email| email.credentials.as_ref());
-    if let Some(name) = credentials {
-        for key in ["username", "password"] {
-            value(observed.email.as_ref(), name, key, "spec.email.credentialsSecretRef.name", &mut faults);
+    if let Some(name) = parsed.email.as_ref().and_then(|email| email.credentials.as_ref()) {
+        get(name, &["username", "password"], "spec.email.credentialsSecretRef.name");
+    }
+    let mut externals = Externals::default();
+    for external in spec::externals(&document.spec) {
+        if let Some(secret) = get(external.secret, external.keys, external.field) {
+            externals.insert(external.component.name(), secret.clone());
         }
     }
-    if faults.is_empty() { Ok((tls, parsed.email.clone())) } else { Err(faults) }
+    if faults.is_empty() { Ok(References { tls, externals }) } else { Err(faults) }
 }
 
-fn value(secret: Option<&Secret>, name: &str, key: &str, field: &str, faults: &mut Vec<Fault>) -> String {
-    let mut fault = |message| faults.push(Fault { field: field.into(), message });
+/// What is wrong with a Secret that shall have all of `keys`.
+fn missing(secret: Option<&Secret>, name: &str, keys: &[&str], field: &str) -> Vec<Fault> {
+    let fault = |message| Fault { field: field.into(), message };
     let Some(secret) = secret else {
-        // Said once, not once for each key.
-        if matches!(key, "tls.crt" | "username") {
-            fault(format!("there is no Secret {name:?} in this namespace: create it or correct the name"));
-        }
-        return String::new();
+        let keys = keys.join(" and ");
+        let cure = format!("create it with {keys}, or correct the name");
+        return vec![fault(format!("there is no Secret {name:?} in this namespace: {cure}"))];
     };
-    match secret.data.as_ref().and_then(|data| data.get(key)) {
-        Some(value) if !value.0.is_empty() => String::from_utf8_lossy(&value.0).into_owned(),
-        _ => {
-            fault(format!("the Secret {name:?} has no key {key:?}: add it"));
-            String::new()
-        }
-    }
+    let has = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).is_some_and(|value| !value.0.is_empty());
+    keys.iter()
+        .filter(|key| !has(key))
+        .map(|key| fault(format!("the Secret {name:?} has no key {key:?}: add it")))
+        .collect()
 }
 
 /// The addresses that the edge passes requests on to: those of the Services, or while one is missing those that the edge has now.

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
 use kube::runtime::reflector::{ObjectRef, Store, store};
@@ -39,7 +40,14 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
     let platforms = reader.clone();
     let mut controller = Controller::for_stream(documents, reader)
         .with_config(Config::default().concurrency(AT_ONCE).debounce(DEBOUNCE));
-    for made in [kind::<ConfigMap>(), kind::<Service>(), kind::<StatefulSet>(), kind::<Deployment>()] {
+    // Not pods: what makes them tells in its own status of each that becomes ready, or no longer is.
+    for made in [
+        kind::<ConfigMap>(),
+        kind::<Service>(),
+        kind::<StatefulSet>(),
+        kind::<Deployment>(),
+        kind::<PodDisruptionBudget>(),
+    ] {
         let ours = watcher::Config::default().labels(&labels::ours());
         let changes = changes(&client, namespace, &made, ours);
         controller = controller.watches_stream_with(changes, |object| platform_of(&object), made);
@@ -112,12 +120,8 @@ fn platform_of(object: &PartialObjectMeta) -> Option<ObjectRef<Document>> {
 /// The platforms whose documents name a Secret.
 fn naming(documents: &Store<Document>, secret: &PartialObjectMeta) -> Vec<ObjectRef<Document>> {
     let (name, namespace) = (secret.metadata.name.as_deref(), secret.metadata.namespace.as_deref());
-    let names = |document: &ChatPlatform| {
-        let tls = document.spec.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
-        let email = document.spec.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref());
-        let email = email.map(|secret| secret.name.as_str());
-        name.is_some() && (tls == name || email == name)
-    };
+    let names =
+        |document: &ChatPlatform| name.is_some_and(|name| document.spec.named_secrets().any(|named| named == name));
     documents
         .state()
         .iter()

@@ -21,14 +21,20 @@
 - apiGroups: [apps]
   resources: [statefulsets, deployments]
   verbs: [get, list, watch, create, patch, delete]
-# Why a component is not ready, and whether a server is there to be logged in to.
+# Why a component is not ready, and whether a server is there to be logged in to. Members of a replica set are restarted one by one,
+# by deleting their pods.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
-# Whether a platform has data already: then its keys must not be made anew.
+  verbs: [list, delete]
+# Whether a platform has data already: then its keys must not be made anew. Volumes are enlarged, and those of former members of a
+# replica set removed, which a StatefulSet does not do.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [list]
+  verbs: [list, patch, delete]
+# How many pods of a component may go at once when nodes are emptied.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
 # What happened, for people; the same again is counted in the event that is there.
 - apiGroups: [events.k8s.io]
   resources: [events]

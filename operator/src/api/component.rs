@@ -63,13 +63,16 @@ pub struct Amounts {
 /// A volume for each pod of a component.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("storage cannot be changed once the volumes exist; make a new platform and move the data, or put the old value back"))]
+#[x_kube(validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)").message("storage.className cannot be changed once the volumes exist: put the old class back, or make a new platform and move the data"))]
+#[x_kube(validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("storage.size cannot shrink once the volumes exist: put the old size back, or write a larger one"))]
 pub struct Storage {
-    /// Size of each volume, such as 10Gi. Fixed once created.
+    /// Size of each volume, such as 10Gi. It can grow, where the class of the volumes allows that, and not shrink.
+    /// Change: the volumes are enlarged in place, nothing restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
 
     /// StorageClass of the volumes. Default: the cluster's default class. Fixed once created.
+    #[schemars(length(max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
 }

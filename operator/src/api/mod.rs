@@ -14,7 +14,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
-pub use data::{ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
+pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
 pub use email::{Email, EmailTls, SecretRef};
 pub use exposure::{Exposure, ExposureType, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
@@ -41,6 +41,8 @@ pub const NAME_RULE: &str =
     derive = "PartialEq",
     shortname = "chatp",
     category = "all",
+    validation = Rule::new("(has(self.spec.mongodb) && has(self.spec.mongodb.external)) == (has(oldSelf.spec.mongodb) && has(oldSelf.spec.mongodb.external))").message("spec.mongodb.external cannot be set or removed once the platform exists, since data do not move by themselves: put it back as it was, or make a new platform"),
+    validation = Rule::new("(has(self.spec.objectStorage) && has(self.spec.objectStorage.external)) == (has(oldSelf.spec.objectStorage) && has(oldSelf.spec.objectStorage.external))").message("spec.objectStorage.external cannot be set or removed once the platform exists, since files do not move by themselves: put it back as it was, or make a new platform"),
     validation = Rule::new(NAME_RULE).message(Message::Expression("'metadata.name is \"' + self.metadata.name + '\": use at most 32 lower-case letters, digits and dashes, beginning with a letter'".into())),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What the platform is doing, in a word"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Components that are ready, of all"),
@@ -142,6 +144,37 @@ pub struct ChatPlatformSpec {
     /// Default: no e-mail; notifications are shown in the client alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+}
+
+impl ChatPlatformSpec {
+    /// Whether somebody else runs one of the servers.
+    #[must_use]
+    pub fn has_externals(&self) -> bool {
+        self.mongodb.as_ref().is_some_and(|mongodb| mongodb.external.is_some())
+            || self.redis.as_ref().is_some_and(|redis| redis.external.is_some())
+            || self.rabbitmq.as_ref().is_some_and(|rabbitmq| rabbitmq.external.is_some())
+            || self.object_storage.as_ref().is_some_and(|storage| storage.external.is_some())
+    }
+
+    /// Names of the Secrets that the document refers to and whose contents the operator must read.
+    pub fn named_secrets(&self) -> impl Iterator<Item = &str> {
+        fn connection(external: Option<&ExternalServer>) -> Option<&SecretRef> {
+            external.map(|external| &external.connection_secret_ref)
+        }
+        let (mongodb, redis, rabbitmq) = (self.mongodb.as_ref(), self.redis.as_ref(), self.rabbitmq.as_ref());
+        let references = [
+            self.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref()),
+            mongodb.and_then(|mongodb| connection(mongodb.external.as_ref())),
+            redis.and_then(|redis| connection(redis.external.as_ref())),
+            rabbitmq.and_then(|rabbitmq| connection(rabbitmq.external.as_ref())),
+            self.object_storage
+                .as_ref()
+                .and_then(|storage| storage.external.as_ref())
+                .map(|external| &external.credentials_secret_ref),
+        ];
+        let tls = self.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
+        tls.into_iter().chain(references.into_iter().flatten().map(|reference| reference.name.as_str()))
+    }
 }
 
 /// The `CustomResourceDefinition` as YAML, as `crds/chatplatform.yaml` holds it.

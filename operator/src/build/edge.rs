@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
 use super::component::Component;
 use super::container::{container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, deployment, leave_first};
+use super::workload::{Pods, Rolling, deployment, leave_first};
 use super::{config, network, nginx, security, service, volume, web};
 use crate::api::ExposureType;
 use crate::validate::{Platform, TlsSource, Upstreams};
@@ -75,6 +75,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
             Question::Http("probe", "/healthz"),
             Question::Http("probe", "/healthz"),
         )),
+        sidecars: vec![],
         volumes: vec![
             volume::config_map("config", &platform.names.object(COMPONENT.name())),
             volume::secret("tls", &secret),
@@ -82,6 +83,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
         ],
         read_at_start: vec![configuration, certificate.to_owned()],
         grace_seconds: 30,
+        rolling: Rolling::ByItself,
     };
     (files, deployment(platform, COMPONENT, platform.edge.replicas, pods))
 }

@@ -3,7 +3,7 @@
 use super::component::Component;
 use crate::validate::Platform;
 
-const MONGODB: &str = "library/mongo:6.0.5";
+const MONGODB: &str = "library/mongo";
 const REDIS: &str = "library/redis:7.0";
 const RABBITMQ: &str = "library/rabbitmq:3.10-management";
 const NGINX: &str = "library/nginx:1.22";
@@ -14,7 +14,11 @@ const VERSITYGW: &str = "versity/versitygw:v1.8.0";
 pub fn image(platform: &Platform, component: Component) -> String {
     let registry = platform.images.registry.as_deref().unwrap_or("docker.io");
     match component {
-        Component::MongoDb => format!("{registry}/{MONGODB}"),
+        Component::MongoDb => {
+            // Nobody asks for the image of a set that somebody else runs.
+            let version = platform.mongodb.managed().map(|mongodb| mongodb.version.as_str()).unwrap_or_default();
+            format!("{registry}/{MONGODB}:{version}")
+        }
         Component::Redis => format!("{registry}/{REDIS}"),
         Component::RabbitMq => format!("{registry}/{RABBITMQ}"),
         Component::ObjectStorage => format!("{registry}/{VERSITYGW}"),

@@ -7,23 +7,25 @@ use super::component::Component;
 use super::object_storage;
 use super::service::Shape;
 use crate::provision::object_storage::{BUCKET, REGION};
-use crate::validate::Platform;
-
-/// The address of the managed S3 store.
-#[must_use]
-pub fn endpoint(platform: &Platform) -> String {
-    format!("http://{}:{}", platform.names.service(Component::ObjectStorage.name()), object_storage::PORT)
-}
+use crate::validate::{ObjectStorage, Platform};
 
 /// The objects of the media service.
 #[must_use]
 pub fn build(platform: &Platform) -> (Service, Deployment) {
-    Shape::new(platform, Component::Media, &platform.media)
-        .mongodb()
-        .setting("object_storage", "endpoint", endpoint(platform))
-        .setting("object_storage", "region", REGION)
-        .setting("object_storage", "bucket", BUCKET)
-        .setting("object_storage", "path_style", "true")
+    let shape = Shape::new(platform, Component::Media, &platform.media).mongodb();
+    let shape = match &platform.object_storage {
+        ObjectStorage::Managed(_) => shape
+            .setting("object_storage", "endpoint", object_storage::endpoint(platform))
+            .setting("object_storage", "region", REGION)
+            .setting("object_storage", "bucket", BUCKET)
+            .setting("object_storage", "path_style", "true"),
+        ObjectStorage::External(bucket) => shape
+            .setting("object_storage", "endpoint", &bucket.endpoint)
+            .setting("object_storage", "region", &bucket.region)
+            .setting("object_storage", "bucket", &bucket.name)
+            .setting("object_storage", "path_style", bucket.path_style.to_string()),
+    };
+    shape
         .secret("object_storage", "access_key_id_file", "s3-access-key-id")
         .secret("object_storage", "secret_access_key_file", "s3-secret-access-key")
         .finish()

@@ -7,6 +7,7 @@ pub mod chat;
 pub mod component;
 pub mod config;
 pub mod container;
+pub mod disruption;
 pub mod edge;
 pub mod gateway;
 pub mod images;
@@ -34,10 +35,11 @@ use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use component::Component;
 
-use crate::validate::Platform;
+use crate::validate::{ObjectStorage, Platform};
 
 /// Objects as they shall be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +62,8 @@ pub struct Resources<State> {
     pub stateful_sets: Vec<StatefulSet>,
     /// Everything else that runs.
     pub deployments: Vec<Deployment>,
+    /// How many pods may be taken away at once when nodes are emptied.
+    pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -67,39 +71,45 @@ pub struct Resources<State> {
 /// The objects of a platform. The edge's server is among them only once the addresses of what stands behind it are known.
 #[must_use]
 pub fn build(platform: &Platform) -> Resources<Prepared> {
-    let (mongodb_config, mongodb_service, mongodb) = mongodb::build(platform);
-    let (redis_config, redis_service, redis) = redis::build(platform);
-    let (rabbitmq_config, rabbitmq_service, rabbitmq) = rabbitmq::build(platform);
-    let (object_storage_service, object_storage) = object_storage::build(platform);
-    let (gateway_service, gateway) = gateway::build(platform);
-    let (auth_service, auth) = auth::build(platform);
-    let (chat_service, chat) = chat::build(platform);
-    let (media_service, media) = media::build(platform);
-    let (notification_service, notification) = notification::build(platform);
+    let mongodb = platform.mongodb.managed().map(|mongodb| mongodb::build(platform, mongodb));
+    let redis = platform.redis.managed().map(|redis| redis::build(platform, redis));
+    let rabbitmq = platform.rabbitmq.managed().map(|rabbitmq| rabbitmq::build(platform, rabbitmq));
+    let mut config_maps = vec![service::jwks(platform)];
+    let mut services = Vec::new();
+    let mut stateful_sets = Vec::new();
+    for (files, service, set) in [mongodb, redis, rabbitmq].into_iter().flatten() {
+        config_maps.push(files);
+        services.push(service);
+        stateful_sets.push(set);
+    }
+    if let ObjectStorage::Managed(server) = &platform.object_storage {
+        let (service, set) = object_storage::build(platform, server);
+        services.push(service);
+        stateful_sets.push(set);
+    }
+    let mut deployments = Vec::new();
+    for build in [gateway::build, auth::build, chat::build, media::build, notification::build] {
+        let (service, deployment) = build(platform);
+        services.push(service);
+        deployments.push(deployment);
+    }
     let (web_config, web_service, web) = web::build(platform);
-    let edge_service = edge::service(platform);
-    let (edge_config, edge) = platform.upstreams.map(|upstreams| edge::server(platform, &upstreams)).unzip();
+    config_maps.push(web_config);
+    services.extend([web_service, edge::service(platform)]);
+    deployments.push(web);
+    if let Some(upstreams) = &platform.upstreams {
+        let (edge_config, edge) = edge::server(platform, upstreams);
+        config_maps.push(edge_config);
+        deployments.push(edge);
+    }
+    let disruption_budgets = disruption::budgets(platform, &stateful_sets, &deployments);
     Resources {
         secrets: secrets::build(platform),
-        config_maps: [mongodb_config, redis_config, rabbitmq_config, service::jwks(platform), web_config]
-            .into_iter()
-            .chain(edge_config)
-            .collect(),
-        services: vec![
-            mongodb_service,
-            redis_service,
-            rabbitmq_service,
-            object_storage_service,
-            gateway_service,
-            auth_service,
-            chat_service,
-            media_service,
-            notification_service,
-            web_service,
-            edge_service,
-        ],
-        stateful_sets: vec![mongodb, redis, rabbitmq, object_storage],
-        deployments: [gateway, auth, chat, media, notification, web].into_iter().chain(edge).collect(),
+        config_maps,
+        services,
+        stateful_sets,
+        deployments,
+        disruption_budgets,
         state: PhantomData,
     }
 }

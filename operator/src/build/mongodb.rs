@@ -1,4 +1,5 @@
-//! `MongoDB`: a replica set whose members know each other by a key file. `provision` initiates it and makes its users.
+//! `MongoDB`: a replica set whose members know each other by a key file and speak TLS alone. `provision` initiates it, adds and removes
+//! members and makes its users; `roll` restarts them when their pods change.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
@@ -6,18 +7,21 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
 use super::component::Component;
 use super::container::{container, init_container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, stateful_set};
+use super::workload::{Pods, Rolling, stateful_set};
 use super::{config, network, security, volume};
-use crate::secrets::Names;
-use crate::validate::Platform;
+use crate::secrets::{MONGODB_TLS, Names};
+use crate::validate::{MongoDb, Platform};
 
 const COMPONENT: Component = Component::MongoDb;
 const PORT: i32 = 27017;
+/// How long a member may take until it listens. After a crash it replays its journal and its oplog first, and to end it then would only
+/// have it begin again.
+const START_SECONDS: i32 = 3600;
 
 /// The objects of `MongoDB`.
 #[must_use]
-pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
-    let configuration = configuration(platform);
+pub fn build(platform: &Platform, server: &MongoDb) -> (ConfigMap, Service, StatefulSet) {
+    let configuration = configuration(server.each.memory_mebibytes);
     let files = config::config_map(platform, COMPONENT, COMPONENT.name(), [("mongod.conf", configuration.clone())]);
     let service = network::headless(platform, COMPONENT, vec![network::port("mongodb", PORT)]);
     let pods = Pods {
@@ -39,13 +43,14 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
                 volume_mounts: Some(vec![
                     mount_read_only("config", "/etc/mongod"),
                     mount_read_only("key", "/run/mongod"),
+                    mount_read_only("tls", "/etc/mongod-tls"),
                     mount(volume::DATA, "/data/db"),
                     mount("tmp", "/tmp"),
                 ]),
-                ..container(platform, COMPONENT, "mongod", platform.mongodb.resources.clone())
+                ..container(platform, COMPONENT, "mongod", server.each.resources.clone())
             },
-            // Recovery from a crash replays the journal first.
-            300,
+            START_SECONDS,
+            // A member that synchronises or recovers listens all the same; whether it serves, the set says itself.
             Question::Tcp("mongodb"),
             Question::Tcp("mongodb"),
         ),
@@ -53,6 +58,8 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
             volume::config_map("config", &platform.names.object(COMPONENT.name())),
             volume::secret("secret", &platform.names.object(COMPONENT.name())),
             volume::memory("key"),
+            // Not among what is read at start: a renewed certificate is taken without a restart.
+            volume::secret("tls", &platform.names.object(MONGODB_TLS)),
             volume::scratch("tmp", "64Mi"),
         ],
         read_at_start: [Some(configuration), platform.material.read_at_start(COMPONENT.name())]
@@ -60,12 +67,14 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, StatefulSet) {
             .flatten()
             .collect(),
         grace_seconds: 60,
+        sidecars: Vec::new(),
+        rolling: Rolling::ByOperator,
     };
-    let set = stateful_set(platform, COMPONENT, platform.mongodb.members.get(), &platform.mongodb.storage, pods);
+    let set = stateful_set(platform, COMPONENT, server.pods, &server.each.storage, pods);
     (files, service, set)
 }
 
-fn configuration(platform: &Platform) -> String {
+fn configuration(memory_mebibytes: u64) -> String {
     format!(
         "systemLog:
   # Probes connect every other second, and each connection would be two lines.
@@ -75,6 +84,12 @@ net:
   bindIpAll: true
   unixDomainSocket:
     enabled: false
+  tls:
+    mode: requireTLS
+    certificateKeyFile: /etc/mongod-tls/tls.pem
+    CAFile: /etc/mongod-tls/ca.crt
+    # Services show a password, members the key.
+    allowConnectionsWithoutCertificates: true
 replication:
   replSetName: {set}
 security:
@@ -87,9 +102,11 @@ storage:
       cacheSizeGB: {cache}
 setParameter:
   diagnosticDataCollectionEnabled: false
+  # Time to hand over and to let clients go when told to stop; 15 s by default, all of which a member waits at every restart.
+  shutdownTimeoutMillisForSignaledShutdown: 5000
 ",
         set = Names::REPLICA_SET,
-        cache = cache_gibibytes(platform.mongodb.memory_mebibytes),
+        cache = cache_gibibytes(memory_mebibytes),
     )
 }
 

@@ -6,18 +6,24 @@ use k8s_openapi::api::core::v1::{Container, Service};
 use super::component::Component;
 use super::container::{container, env_of_secret, mount, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, stateful_set};
+use super::workload::{Pods, Rolling, stateful_set};
 use super::{network, security, volume};
-use crate::validate::Platform;
+use crate::validate::{Platform, Server};
 
 const COMPONENT: Component = Component::ObjectStorage;
 
 /// The port of the S3 protocol.
-pub const PORT: i32 = 7070;
+const PORT: i32 = 7070;
+
+/// The address of the managed store.
+#[must_use]
+pub fn endpoint(platform: &Platform) -> String {
+    format!("http://{}:{PORT}", platform.names.service(COMPONENT.name()))
+}
 
 /// The objects of the S3 store.
 #[must_use]
-pub fn build(platform: &Platform) -> (Service, StatefulSet) {
+pub fn build(platform: &Platform, server: &Server) -> (Service, StatefulSet) {
     let secret = platform.names.object(COMPONENT.name());
     let pods = Pods {
         user: security::OURS,
@@ -31,16 +37,18 @@ pub fn build(platform: &Platform) -> (Service, StatefulSet) {
                 ]),
                 ports: Some(vec![port("s3", PORT)]),
                 volume_mounts: Some(vec![mount(volume::DATA, "/data"), mount("tmp", "/tmp")]),
-                ..container(platform, COMPONENT, "versitygw", platform.object_storage.resources.clone())
+                ..container(platform, COMPONENT, "versitygw", server.resources.clone())
             },
             60,
             Question::Http("s3", "/health"),
             Question::Http("s3", "/health"),
         ),
+        sidecars: vec![],
         volumes: vec![volume::scratch("tmp", "64Mi")],
         read_at_start: platform.material.read_at_start(COMPONENT.name()).into_iter().collect(),
         grace_seconds: 30,
+        rolling: Rolling::ByItself,
     };
     let service = network::service(platform, COMPONENT, vec![network::port("s3", PORT)]);
-    (service, stateful_set(platform, COMPONENT, 1, &platform.object_storage.storage, pods))
+    (service, stateful_set(platform, COMPONENT, 1, &server.storage, pods))
 }

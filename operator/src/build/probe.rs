@@ -3,7 +3,7 @@
 //! Startup and readiness are asked often, so that a platform is ready soon after its servers are. Liveness is asked seldom and of
 //! the process alone: a restart cures nothing that another server suffers from.
 
-use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// What a probe asks.
@@ -13,6 +13,8 @@ pub enum Question {
     Http(&'static str, &'static str),
     /// A named port accepts a connection.
     Tcp(&'static str),
+    /// A command in the container succeeds. Each costs a process, so it is asked more seldom than the others.
+    Command(&'static [&'static str]),
 }
 
 /// Adds the three probes to a container that may take `startup_seconds` to start.
@@ -27,7 +29,9 @@ pub fn probed(container: Container, startup_seconds: i32, alive: Question, ready
     }
 }
 
-fn probe(question: Question, period_seconds: i32, failure_threshold: i32, timeout_seconds: i32) -> Probe {
+/// One probe.
+#[must_use]
+pub fn probe(question: Question, period_seconds: i32, failure_threshold: i32, timeout_seconds: i32) -> Probe {
     let probe = Probe {
         period_seconds: Some(period_seconds),
         failure_threshold: Some(failure_threshold),
@@ -46,6 +50,9 @@ fn probe(question: Question, period_seconds: i32, failure_threshold: i32, timeou
         },
         Question::Tcp(port) => {
             Probe { tcp_socket: Some(TCPSocketAction { port: IntOrString::String(port.into()), host: None }), ..probe }
+        }
+        Question::Command(command) => {
+            Probe { exec: Some(ExecAction { command: Some(super::container::words(command)) }), ..probe }
         }
     }
 }

@@ -79,9 +79,24 @@ fn spec() -> impl Strategy<Value = Value> {
         workload(),
         0..6,
     );
-    let servers = prop::collection::btree_map(prop::sample::select(vec!["redis", "rabbitmq"]), server(), 0..2);
-    let mongodb = prop::option::of((prop::sample::select(vec![1, 3, 5, 7]), server()));
-    let managed = prop::option::of(server());
+    let external = || json!({"external": {"connectionSecretRef": {"name": "theirs"}}});
+    let several = move |field: &'static str, counts: Vec<i32>| {
+        let own = (prop::sample::select(counts), server()).prop_map(move |(count, mut server)| {
+            server[field] = json!(count);
+            server
+        });
+        prop_oneof![1 => Just(json!({})), 4 => own, 1 => Just(external())]
+    };
+    let servers =
+        (several("members", vec![1, 3, 5, 7]), several("replicas", vec![1, 3]), several("replicas", vec![1, 3, 5]));
+    let bucket = json!({"external": {
+        "endpoint": "https://s3.example.com", "bucket": "files", "credentialsSecretRef": {"name": "theirs"},
+    }});
+    let storage = prop_oneof![
+        1 => Just(json!({})),
+        2 => server().prop_map(|server| json!({ "managed": server })),
+        1 => Just(bucket),
+    ];
     let tls = prop::sample::select(vec![
         None,
         Some(json!({"selfSigned": {}})),
@@ -95,19 +110,17 @@ fn spec() -> impl Strategy<Value = Value> {
         ),
     ]);
     let policy = prop::sample::select(vec!["Retain", "Delete"]);
-    (services, servers, mongodb, managed, (tls, email, policy), exposure(), images()).prop_map(
-        |(services, servers, mongodb, managed, (tls, email, policy), exposure, images)| {
+    (services, servers, storage, (tls, email, policy), exposure(), images()).prop_map(
+        |(services, (mongodb, redis, rabbitmq), storage, (tls, email, policy), exposure, images)| {
             let mut spec =
                 json!({"host": "chat.acme.example", "deletionPolicy": policy, "exposure": exposure, "images": images});
-            for (name, value) in services.into_iter().chain(servers) {
+            for (name, value) in services {
                 spec[name] = value;
             }
-            if let Some((members, mut server)) = mongodb {
-                server["members"] = json!(members);
-                spec["mongodb"] = server;
-            }
-            if let Some(managed) = managed {
-                spec["objectStorage"] = json!({ "managed": managed });
+            for (name, value) in
+                [("mongodb", mongodb), ("redis", redis), ("rabbitmq", rabbitmq), ("objectStorage", storage)]
+            {
+                spec[name] = value;
             }
             for (name, value) in [("tls", tls), ("email", email)] {
                 if let Some(value) = value {
@@ -119,7 +132,7 @@ fn spec() -> impl Strategy<Value = Value> {
     )
 }
 
-fn platform(name: &str, spec: &Value) -> Platform {
+pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
     let document: ChatPlatform = serde_json::from_value(json!({
         "apiVersion": "chatplatform.dev/v1alpha1",
         "kind": "ChatPlatform",
@@ -127,12 +140,11 @@ fn platform(name: &str, spec: &Value) -> Platform {
         "spec": spec,
     }))
     .unwrap();
-    let users_own = |keys: [&str; 2]| {
+    let users_own = |name: &str, keys: &[&str]| {
         let value = k8s_openapi::ByteString(b"x".to_vec());
-        Some(Secret {
-            data: Some(keys.iter().map(|key| ((*key).into(), value.clone())).collect()),
-            ..Secret::default()
-        })
+        let secret =
+            Secret { data: Some(keys.iter().map(|key| ((*key).into(), value.clone())).collect()), ..Secret::default() };
+        (name.to_owned(), secret)
     };
     let service = |component: &str, address: &str| Service {
         metadata: ObjectMeta { name: Some(format!("{name}-{component}")), ..ObjectMeta::default() },
@@ -141,8 +153,12 @@ fn platform(name: &str, spec: &Value) -> Platform {
     };
     let observed = Observed {
         services: vec![service("gateway", "10.0.0.1"), service("web", "10.0.0.2")],
-        tls: users_own(["tls.crt", "tls.key"]),
-        email: users_own(["username", "password"]),
+        named: [
+            users_own("own-certificate", &["tls.crt", "tls.key"]),
+            users_own("smtp-login", &["username", "password"]),
+            users_own("theirs", &["uri", "url", "accessKeyId", "secretAccessKey"]),
+        ]
+        .into(),
         ..Observed::default()
     };
     validate(&document, &observed, &mut rand::rng(), jiff::Timestamp::now()).unwrap()
@@ -151,12 +167,20 @@ fn platform(name: &str, spec: &Value) -> Platform {
 /// Every object with its metadata, by JSON, as its kind does not matter.
 fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
     // Without `..`, so that no kind is forgotten here either.
-    let Resources { secrets, config_maps, services, stateful_sets, deployments, state: _ } = resources;
+    let Resources { secrets, config_maps, services, stateful_sets, deployments, disruption_budgets, state: _ } =
+        resources;
     let values = |list: Value| list.as_array().unwrap().clone();
-    [json!(secrets), json!(config_maps), json!(services), json!(stateful_sets), json!(deployments)]
-        .into_iter()
-        .flat_map(values)
-        .collect()
+    [
+        json!(secrets),
+        json!(config_maps),
+        json!(services),
+        json!(stateful_sets),
+        json!(deployments),
+        json!(disruption_budgets),
+    ]
+    .into_iter()
+    .flat_map(values)
+    .collect()
 }
 
 /// Every pod template with the selector of who makes it and the volumes that are claimed for it.
@@ -226,6 +250,9 @@ proptest! {
             for (container, _) in containers(&template) {
                 let ports: BTreeSet<_> = container.ports.iter().flatten().filter_map(|port| port.name.clone()).collect();
                 for probe in [container.startup_probe, container.readiness_probe, container.liveness_probe].into_iter().flatten() {
+                    if probe.exec.is_some() {
+                        continue;
+                    }
                     let port = probe.http_get.map(|get| get.port).or_else(|| probe.tcp_socket.map(|tcp| tcp.port)).unwrap();
                     let k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name) = port else { panic!("{port:?}") };
                     prop_assert!(ports.contains(&name), "{} has no port {name}", container.name);
@@ -297,7 +324,8 @@ proptest! {
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/part-of"], "chatplatform");
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/managed-by"], "chatplatform-operator");
             prop_assert!(Component::from_name(metadata["labels"]["app.kubernetes.io/name"].as_str().unwrap()).is_some());
-            let kept = spec["deletionPolicy"] == "Retain" && name == "acme-message-keys";
+            let passing = ["acme-edge-tls", "acme-mongodb-tls"].iter().any(|passing| name == passing);
+            let kept = spec["deletionPolicy"] == "Retain" && object["kind"] == "Secret" && !passing;
             prop_assert_eq!(metadata["ownerReferences"][0]["uid"] == "u-1", !kept, "{}", name);
         }
     }
@@ -334,6 +362,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_component_of_several_pods_loses_one_at_a_time_and_one_pod_alone_has_no_budget() {
+    let spec = json!({"host": "a.example", "mongodb": {"members": 3}, "gateway": {"replicas": 2}});
+    let budgets = build(&platform("acme", &spec)).disruption_budgets;
+    let names: Vec<_> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
+    assert_eq!(names, ["acme-mongodb", "acme-gateway"]);
+    assert!(budgets.iter().all(|budget| json!(budget)["spec"]["maxUnavailable"] == 1));
 }
 
 #[test]

@@ -5,16 +5,17 @@ use k8s_openapi::api::core::v1::Secret;
 use super::component::Component;
 use super::labels;
 use crate::api::DeletionPolicy;
+use crate::secrets::MONGODB_TLS;
 use crate::validate::Platform;
 
-/// The Secret without which what a kept volume holds is unreadable. All others can be made anew: `provision` and the servers' own
-/// start-up give the servers the new credentials.
-pub const MESSAGE_KEYS: &str = "message-keys";
+/// Secrets that are made anew whenever they are missing, and with which nothing is lost: certificates of 90 days.
+const PASSING: [&str; 2] = ["edge-tls", MONGODB_TLS];
 
-/// Every Secret of a platform.
+/// Every Secret of a platform. With deletion policy `Retain` those that data, people or their clients depend on belong to nobody and so
+/// stay when the platform goes; one of the same name takes them up again.
 #[must_use]
 pub fn build(platform: &Platform) -> Vec<Secret> {
-    let kept = platform.names.object(MESSAGE_KEYS);
+    let passing = PASSING.map(|name| platform.names.object(name));
     platform
         .material
         .rendered(&platform.names)
@@ -22,7 +23,8 @@ pub fn build(platform: &Platform) -> Vec<Secret> {
         .filter_map(|rendered| {
             let component = Component::from_name(rendered.component())?;
             let mut metadata = labels::metadata(platform, component);
-            if platform.deletion_policy == DeletionPolicy::Retain && rendered.name() == kept {
+            if platform.deletion_policy == DeletionPolicy::Retain && !passing.iter().any(|name| name == rendered.name())
+            {
                 metadata.owner_references = None;
             }
             Some(rendered.to_secret(metadata))

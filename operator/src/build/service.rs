@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Service, Volume, VolumeMount
 use super::component::Component;
 use super::container::{container, env, mount, mount_read_only, port};
 use super::probe::{Question, probed};
-use super::workload::{Pods, deployment, leave_first};
+use super::workload::{Pods, Rolling, deployment, leave_first};
 use super::{labels, network, security, volume};
 use crate::validate::{Platform, Workload};
 
@@ -116,13 +116,23 @@ impl<'a> Shape<'a> {
                 Question::Http("admin", "/readyz"),
             )),
             volumes: self.volumes,
-            // Settings are in the environment and so in the pod template; files are read again when they change.
-            read_at_start: vec![],
+            sidecars: vec![],
+            // Settings are in the environment and so in the pod template; files are read again when they change. What names the servers
+            // is read at the start alone.
+            read_at_start: servers(platform),
             grace_seconds: GRACE_SECONDS,
+            rolling: Rolling::ByItself,
         };
         let service = network::service(platform, component, vec![network::port("http", PORT)]);
         (service, deployment(platform, component, self.workload.replicas, pods))
     }
+}
+
+/// Which servers there are, beyond what the servers themselves tell of changes: members of a replica set do, Redis alone does not when it
+/// becomes one of three.
+fn servers(platform: &Platform) -> Vec<String> {
+    let sentinel = platform.redis.managed().is_some_and(|redis| redis.replicas > 1);
+    sentinel.then(|| "redis+sentinel".to_owned()).into_iter().chain(platform.material.external_connections()).collect()
 }
 
 /// The `ConfigMap` of the public keys by which every service verifies tokens.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
 use super::component::Component;
 use super::container::{container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, deployment, leave_first};
+use super::workload::{Pods, Rolling, deployment, leave_first};
 use super::{config, network, nginx, security, volume};
 use crate::validate::Platform;
 
@@ -35,12 +35,14 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
             Question::Http("http", "/healthz"),
             Question::Http("http", "/healthz"),
         )),
+        sidecars: vec![],
         volumes: vec![
             volume::config_map("config", &platform.names.object(COMPONENT.name())),
             volume::scratch("tmp", "64Mi"),
         ],
         read_at_start: vec![configuration],
         grace_seconds: 30,
+        rolling: Rolling::ByItself,
     };
     (files, service, deployment(platform, COMPONENT, platform.web.replicas, pods))
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Affinity, Container, Lifecycle, LifecycleHandler, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSpec,
-    PodTemplateSpec, SleepAction, Volume, WeightedPodAffinityTerm,
+    PodTemplateSpec, SleepAction, TopologySpreadConstraint, Volume, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
@@ -31,12 +31,26 @@ pub struct Pods {
     pub init_containers: Vec<Container>,
     /// What runs.
     pub container: Container,
+    /// What runs beside it.
+    pub sidecars: Vec<Container>,
     /// What is mounted.
     pub volumes: Vec<Volume>,
     /// Contents of the files that are read at start only.
     pub read_at_start: Vec<String>,
     /// How long they may take to stop, in seconds.
     pub grace_seconds: i64,
+    /// Who replaces them when they change.
+    pub rolling: Rolling,
+}
+
+/// Who replaces the pods of a `StatefulSet` when they change.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Rolling {
+    /// Kubernetes, the highest ordinal first, each once the one before is ready.
+    #[default]
+    ByItself,
+    /// The operator, which asks the server who can be spared.
+    ByOperator,
 }
 
 /// A Deployment that replaces pods only once their successors are ready.
@@ -75,6 +89,10 @@ pub fn stateful_set(
         DeletionPolicy::Retain => "Retain",
         DeletionPolicy::Delete => "Delete",
     };
+    let rolling = match pods.rolling {
+        Rolling::ByItself => "RollingUpdate",
+        Rolling::ByOperator => "OnDelete",
+    };
     StatefulSet {
         metadata: labels::metadata(platform, component),
         spec: Some(StatefulSetSpec {
@@ -83,10 +101,7 @@ pub fn stateful_set(
             selector: labels::selector(platform, component),
             service_name: Some(platform.names.object(component.name())),
             pod_management_policy: Some("Parallel".into()),
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".into()),
-                rolling_update: None,
-            }),
+            update_strategy: Some(StatefulSetUpdateStrategy { type_: Some(rolling.into()), rolling_update: None }),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
                 when_deleted: Some(when_deleted.into()),
                 when_scaled: Some("Retain".into()),
@@ -118,6 +133,12 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     hex::encode(hash.finalize())
 }
 
+/// The ordinal of a `StatefulSet`'s pod, or of a claim of one: what follows the last dash of its name.
+#[must_use]
+pub fn ordinal(name: &str) -> Option<i32> {
+    name.rsplit_once('-')?.1.parse().ok()
+}
+
 fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplateSpec {
     let annotations = (!pods.read_at_start.is_empty())
         .then(|| BTreeMap::from([(CONFIG_DIGEST.to_owned(), digest(pods.read_at_start.iter().map(String::as_str)))]));
@@ -132,15 +153,27 @@ fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplat
         spec: Some(PodSpec {
             affinity: Some(apart(platform, component)),
             automount_service_account_token: Some(false),
-            containers: vec![pods.container],
+            containers: [vec![pods.container], pods.sidecars].concat(),
             enable_service_links: Some(false),
             image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
             init_containers: (!pods.init_containers.is_empty()).then_some(pods.init_containers),
             security_context: Some(security::pod(pods.user)),
             termination_grace_period_seconds: Some(pods.grace_seconds),
+            topology_spread_constraints: Some(vec![spread(platform, component)]),
             volumes: Some(pods.volumes),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// Pods of one component rather stand in different zones, so that the loss of one leaves a majority.
+fn spread(platform: &Platform, component: Component) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(labels::selector(platform, component)),
+        max_skew: 1,
+        topology_key: "topology.kubernetes.io/zone".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        ..TopologySpreadConstraint::default()
     }
 }
 

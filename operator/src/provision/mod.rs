@@ -12,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 /// The longest that one run against one server takes.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -29,6 +30,30 @@ pub struct State {
     pub message: String,
     /// What this run has changed, a sentence each; empty when everything agreed already.
     pub changes: Vec<String>,
+    /// The server's pods, as it sees them itself.
+    pub members: Vec<Member>,
+}
+
+/// A pod of a server, as the server sees it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Member {
+    /// Name of the pod.
+    pub pod: String,
+    /// What it does.
+    pub role: Role,
+    /// Whether it has all, or nearly all, that the primary has.
+    pub caught_up: bool,
+}
+
+/// What a pod does among those of its server.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It follows the primary.
+    Secondary,
+    /// It starts, recovers, or cannot be reached.
+    Other,
 }
 
 /// A server that is provisioned.
@@ -109,6 +134,20 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// One that somebody else runs cannot be used as the spec and the user's Secret say.
+    #[error("{server} at {address} {fault}. {remedy}")]
+    Theirs {
+        /// Which server.
+        server: Server,
+        /// Where.
+        address: String,
+        /// What kind of problem it is.
+        problem: Problem,
+        /// What happened, in the server's own words.
+        fault: String,
+        /// What to do.
+        remedy: String,
+    },
     /// It answers too slowly.
     #[error("{server} did not finish within {} s. It is tried again; look at the load of its pods if it lasts", DEADLINE.as_secs())]
     TimedOut {
@@ -117,7 +156,27 @@ pub enum Error {
     },
 }
 
+/// What is wrong with a server that somebody else runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It does not answer.
+    Unreachable,
+    /// It refuses the login, or a right.
+    AccessDenied,
+    /// It answers, and fails at what was asked.
+    Failed,
+}
+
 impl Error {
+    /// Whether it lasts until somebody acts.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied { .. } | Self::Conflict { .. } | Self::Theirs { problem: Problem::AccessDenied, .. }
+        )
+    }
+
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
     pub fn category(&self) -> &'static str {
@@ -132,9 +191,15 @@ impl Error {
             };
         }
         match self {
-            Self::Unreachable { server, .. } => categories!(server, "Unreachable"),
-            Self::AccessDenied { server, .. } => categories!(server, "AccessDenied"),
-            Self::Failed { server, .. } => categories!(server, "Failed"),
+            Self::Unreachable { server, .. } | Self::Theirs { server, problem: Problem::Unreachable, .. } => {
+                categories!(server, "Unreachable")
+            }
+            Self::AccessDenied { server, .. } | Self::Theirs { server, problem: Problem::AccessDenied, .. } => {
+                categories!(server, "AccessDenied")
+            }
+            Self::Failed { server, .. } | Self::Theirs { server, problem: Problem::Failed, .. } => {
+                categories!(server, "Failed")
+            }
             Self::Conflict { server, .. } => categories!(server, "Conflict"),
             Self::TimedOut { server } => categories!(server, "TimedOut"),
         }

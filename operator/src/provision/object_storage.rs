@@ -1,17 +1,21 @@
-//! The S3 store: its bucket exists.
+//! The S3 store. The managed one has its bucket, and lets browsers at the platform's own address reach it; of one that somebody else runs
+//! an object is put, got and deleted, and nothing else is touched.
+
+mod external;
+mod managed;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Error, PATIENCE, Provisioning, Server, State, bounded, with_causes};
-use crate::secrets::{Material, Names};
+use super::{PATIENCE, Provisioning, Server, bounded, with_causes};
+use crate::secrets::{Names, ObjectStorage};
+use crate::validate::Bucket;
 
 /// Name of the bucket in the managed store.
 pub const BUCKET: &str = "media";
@@ -26,7 +30,7 @@ pub struct Target {
     pub endpoint: String,
     /// Region that requests are signed for.
     pub region: String,
-    /// Bucket to find or create.
+    /// The bucket.
     pub bucket: String,
     /// Whether the bucket is named in the path and not in the host name.
     pub path_style: bool,
@@ -34,19 +38,46 @@ pub struct Target {
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: SecretString,
+    /// Whose it is.
+    pub kind: Kind,
+}
+
+/// Whose a store is, and so what may be done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The platform's own.
+    Managed {
+        /// Origin of the pages from which browsers may reach the bucket.
+        cors_origin: String,
+    },
+    /// Somebody else's.
+    External,
 }
 
 impl Target {
-    /// The managed store of a platform.
+    /// The store of a platform: its own, or the `bucket` that somebody else keeps.
     #[must_use]
-    pub fn new(names: &Names, material: &Material) -> Self {
-        Self {
-            endpoint: format!("http://{}:{PORT}", names.service("object-storage")),
-            region: REGION.to_owned(),
-            bucket: BUCKET.to_owned(),
-            path_style: true,
-            access_key_id: material.object_storage.access_key_id.clone(),
-            secret_access_key: material.object_storage.secret_access_key.clone(),
+    pub fn new(names: &Names, account: &ObjectStorage, bucket: Option<&Bucket>) -> Self {
+        let (access_key_id, secret_access_key) = (account.access_key_id.clone(), account.secret_access_key.clone());
+        match bucket {
+            None => Self {
+                endpoint: format!("http://{}:{PORT}", names.service("object-storage")),
+                region: REGION.to_owned(),
+                bucket: BUCKET.to_owned(),
+                path_style: true,
+                access_key_id,
+                secret_access_key,
+                kind: Kind::Managed { cors_origin: format!("https://{}", names.host) },
+            },
+            Some(bucket) => Self {
+                endpoint: bucket.endpoint.clone(),
+                region: bucket.region.clone(),
+                bucket: bucket.name.clone(),
+                path_style: bucket.path_style,
+                access_key_id,
+                secret_access_key,
+                kind: Kind::External,
+            },
         }
     }
 
@@ -70,50 +101,38 @@ impl Target {
             .build();
         Client::from_conf(config)
     }
-
-    fn failed<E>(&self, action: &str, error: &SdkError<E>) -> Error
-    where
-        E: std::error::Error + ProvideErrorMetadata + 'static,
-    {
-        let (server, address) = (Server::ObjectStorage, self.endpoint.clone());
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let words = match (error.code(), error.message()) {
-            (Some(code), Some(message)) => format!("{message} ({code})"),
-            (Some(code), None) => code.to_owned(),
-            _ => with_causes(error),
-        };
-        match status {
-            Some(401 | 403) => Error::AccessDenied { server, address, user: self.access_key_id.clone(), cause: words },
-            Some(status) => {
-                Error::Failed { server, address, action: action.to_owned(), cause: format!("HTTP {status}: {words}") }
-            }
-            None => Error::Unreachable { server, address, cause: words },
-        }
-    }
 }
 
 /// Makes the store agree with `target`.
 #[must_use]
 pub fn provision(target: &Target) -> Provisioning<'_> {
-    bounded(Server::ObjectStorage, run(target))
+    match &target.kind {
+        Kind::Managed { cors_origin } => bounded(Server::ObjectStorage, managed::run(target, cors_origin)),
+        Kind::External => bounded(Server::ObjectStorage, external::run(target)),
+    }
 }
 
-async fn run(target: &Target) -> Result<State, Error> {
-    let client = target.client();
-    let bucket = &target.bucket;
-    let mut changes = Vec::new();
-    match client.head_bucket().bucket(bucket).send().await {
-        Ok(_) => {}
-        Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 404) => {
-            match client.create_bucket().bucket(bucket).send().await {
-                Ok(_) => changes.push(format!("created bucket {bucket}")),
-                // Somebody was quicker; it is there, and that is what was wanted.
-                Err(error)
-                    if error.as_service_error().is_some_and(CreateBucketError::is_bucket_already_owned_by_you) => {}
-                Err(error) => return Err(target.failed(&format!("create bucket {bucket}"), &error)),
-            }
+/// What the store said: the status of its answer, if there was one; the code and the message of the error.
+struct Answer {
+    status: Option<u16>,
+    code: Option<String>,
+    words: String,
+}
+
+impl Answer {
+    fn of<E>(error: &SdkError<E>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let words = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{message} ({code})"),
+            (Some(code), None) => code.to_owned(),
+            _ => with_causes(error),
+        };
+        Self {
+            status: error.raw_response().map(|response| response.status().as_u16()),
+            code: error.code().map(ToOwned::to_owned),
+            words,
         }
-        Err(error) => return Err(target.failed(&format!("find bucket {bucket}"), &error)),
     }
-    Ok(State { ready: true, version: None, message: format!("Bucket {bucket} is there"), changes })
 }

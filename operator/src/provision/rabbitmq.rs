@@ -1,21 +1,23 @@
-//! `RabbitMQ` by its management API: virtual host, a user per service with rights on its own names, the exchange of events.
+//! `RabbitMQ` by its management API: virtual host, a user per service with rights on its own names, the exchange of events, policies;
+//! and how its nodes and queues do. Of a broker that somebody else runs only a channel is opened.
 
 mod api;
+mod external;
+mod health;
+mod policies;
+mod users;
 
-use std::collections::BTreeMap;
-
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
 use self::api::Api;
+pub use self::external::external;
 use super::{Error, Provisioning, Server, State, bounded};
-use crate::secrets::{Login, Material, Names, rabbitmq_password_hash};
+use crate::secrets::{Login, Names, RabbitMq};
 
 /// The topic exchange that every event goes through.
 pub const EXCHANGE: &str = "chat.events";
 const MANAGEMENT_PORT: u16 = 15672;
-const HASHING: &str = "rabbit_password_hashing_sha256";
 
 /// A broker as it shall be.
 #[derive(Clone, Debug)]
@@ -28,19 +30,28 @@ pub struct Target {
     pub virtual_host: String,
     /// A user per service.
     pub users: Vec<Login>,
+    /// Names of its nodes, by ordinal.
+    pub nodes: Vec<String>,
 }
 
 impl Target {
     /// The broker of a platform.
     #[must_use]
-    pub fn new(names: &Names, material: &Material) -> Self {
+    pub fn new(names: &Names, secrets: &RabbitMq) -> Self {
         Self {
             management_url: format!("http://{}:{MANAGEMENT_PORT}", names.service("rabbitmq")),
-            operator: material.rabbitmq.operator.clone(),
+            operator: secrets.operator.clone(),
             virtual_host: Names::VIRTUAL_HOST.to_owned(),
-            users: material.rabbitmq.users.clone(),
+            users: secrets.users.clone(),
+            nodes: nodes(names),
         }
     }
+}
+
+/// Names of the broker's nodes, by ordinal. Data belong to a node by its name, so these never change.
+#[must_use]
+pub fn nodes(names: &Names) -> Vec<String> {
+    names.pods("rabbitmq", names.rabbitmq_replicas).map(|host| format!("rabbit@{host}")).collect()
 }
 
 /// Makes the broker agree with `target`.
@@ -54,58 +65,24 @@ async fn run(target: &Target) -> Result<State, Error> {
     let mut changes = Vec::new();
     let overview: Overview = api.get("tell its version", "overview").await?;
     virtual_host(&api, target, &mut changes).await?;
-    users(&api, target, &mut changes).await?;
-    permissions(&api, target, &mut changes).await?;
+    users::users(&api, target, &mut changes).await?;
+    users::permissions(&api, target, &mut changes).await?;
     exchange(&api, target, &mut changes).await?;
-    let nodes: Vec<Node> = api.get("tell its nodes", "nodes").await?;
-    let Alarms { alarms } = api.check("tell its alarms", "health/checks/alarms").await?;
-    let (ready, message) = health(&nodes, &alarms);
-    Ok(State { ready, version: Some(overview.rabbitmq_version), message, changes })
+    users::topics(&api, target, &mut changes).await?;
+    policies::policies(&api, target, &mut changes).await?;
+    let health = health::health(&api, target).await?;
+    Ok(State {
+        ready: health.ready,
+        version: Some(overview.rabbitmq_version),
+        message: health.message,
+        changes,
+        members: health.members,
+    })
 }
 
 #[derive(Deserialize)]
 struct Overview {
     rabbitmq_version: String,
-}
-
-#[derive(Deserialize)]
-struct User {
-    name: String,
-    password_hash: String,
-    hashing_algorithm: String,
-    tags: Tags,
-}
-
-/// A list since 3.9, a text with commas before.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Tags {
-    List(Vec<String>),
-    Text(String),
-}
-
-impl Tags {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::List(tags) => tags.is_empty(),
-            Self::Text(tags) => tags.is_empty(),
-        }
-    }
-}
-
-/// What a user may configure, write and read, each a regular expression over names.
-#[derive(Deserialize, PartialEq, Eq, Debug)]
-struct Permission {
-    configure: String,
-    write: String,
-    read: String,
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    user: String,
-    #[serde(flatten)]
-    permission: Permission,
 }
 
 #[derive(Deserialize)]
@@ -116,25 +93,6 @@ struct Exchange {
     durable: bool,
 }
 
-#[derive(Deserialize)]
-struct Node {
-    name: String,
-    running: bool,
-}
-
-/// What keeps a node from taking messages.
-#[derive(Deserialize)]
-struct Alarm {
-    node: String,
-    resource: String,
-}
-
-#[derive(Default, Deserialize)]
-struct Alarms {
-    #[serde(default)]
-    alarms: Vec<Alarm>,
-}
-
 async fn virtual_host(api: &Api, target: &Target, changes: &mut Vec<String>) -> Result<(), Error> {
     let path = format!("vhosts/{}", target.virtual_host);
     if !api.exists("tell its virtual hosts", &path).await? {
@@ -142,57 +100,6 @@ async fn virtual_host(api: &Api, target: &Target, changes: &mut Vec<String>) -> 
         changes.push(format!("created virtual host {}", target.virtual_host));
     }
     Ok(())
-}
-
-async fn users(api: &Api, target: &Target, changes: &mut Vec<String>) -> Result<(), Error> {
-    let found: Vec<User> = api.get("tell its users", "users").await?;
-    for login in &target.users {
-        let hash = rabbitmq_password_hash(login.password.expose_secret());
-        let same = |user: &User| {
-            user.name == login.user
-                && user.password_hash == hash
-                && user.hashing_algorithm == HASHING
-                && user.tags.is_empty()
-        };
-        if !found.iter().any(same) {
-            let body = json!({"password_hash": hash, "hashing_algorithm": HASHING, "tags": ""});
-            api.put("change a user", &format!("users/{}", login.user), &body).await?;
-            changes.push(format!("set user {}", login.user));
-        }
-    }
-    if target.operator.user != "guest" && found.iter().any(|user| user.name == "guest") {
-        api.delete("remove the user guest", "users/guest").await?;
-        changes.push("removed user guest, whose password is known to everybody".to_owned());
-    }
-    Ok(())
-}
-
-async fn permissions(api: &Api, target: &Target, changes: &mut Vec<String>) -> Result<(), Error> {
-    let path = format!("vhosts/{}/permissions", target.virtual_host);
-    let found: Vec<Granted> = api.get("tell its permissions", &path).await?;
-    let found: BTreeMap<_, _> = found.into_iter().map(|granted| (granted.user, granted.permission)).collect();
-    for login in target.users.iter().chain([&target.operator]) {
-        let wanted = Permission::of(login, &target.operator);
-        if found.get(&login.user) != Some(&wanted) {
-            let body = json!({"configure": wanted.configure, "write": wanted.write, "read": wanted.read});
-            let path = format!("permissions/{}/{}", target.virtual_host, login.user);
-            api.put("change a permission", &path, &body).await?;
-            changes.push(format!("set permissions of user {}", login.user));
-        }
-    }
-    Ok(())
-}
-
-impl Permission {
-    fn of(login: &Login, operator: &Login) -> Self {
-        let (configure, write, read) = match login.user.as_str() {
-            user if user == operator.user => (".*", ".*", ".*"),
-            "auth" | "chat" => (r"^chat\.events$", r"^chat\.events$", "^$"),
-            "notification" => (r"^notification\..*$", r"^notification\..*$", r"^(notification\..*|chat\.events)$"),
-            _ => ("^$", "^$", "^$"),
-        };
-        Self { configure: configure.to_owned(), write: write.to_owned(), read: read.to_owned() }
-    }
 }
 
 async fn exchange(api: &Api, target: &Target, changes: &mut Vec<String>) -> Result<(), Error> {
@@ -216,42 +123,4 @@ async fn exchange(api: &Api, target: &Target, changes: &mut Vec<String>) -> Resu
         }
     }
     Ok(())
-}
-
-fn health(nodes: &[Node], alarms: &[Alarm]) -> (bool, String) {
-    let running = nodes.iter().filter(|node| node.running).count();
-    let mut message = format!("{running} of {} nodes run", nodes.len());
-    for node in nodes.iter().filter(|node| !node.running) {
-        message = format!("{message}; {} is down", node.name);
-    }
-    for Alarm { node, resource } in alarms {
-        let cure = match resource.as_str() {
-            "memory" => "raise spec.rabbitmq.resources.limits.memory",
-            "disk" => "raise spec.rabbitmq.storage.size",
-            _ => "look at its log",
-        };
-        message = format!("{message}; {node} blocks publishers for want of {resource}: {cure}");
-    }
-    (running > 0 && running == nodes.len() && alarms.is_empty(), message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(name: &str, running: bool) -> Node {
-        Node { name: name.to_owned(), running }
-    }
-
-    #[test]
-    fn a_node_that_is_down_or_blocks_publishers_is_not_ready() {
-        assert_eq!(health(&[node("rabbit@a", true)], &[]), (true, "1 of 1 nodes run".to_owned()));
-        assert!(!health(&[], &[]).0);
-        let nodes = [node("rabbit@a", true), node("rabbit@b", false)];
-        assert_eq!(health(&nodes, &[]), (false, "1 of 2 nodes run; rabbit@b is down".to_owned()));
-        let alarm = Alarm { node: "rabbit@a".to_owned(), resource: "memory".to_owned() };
-        let (ready, message) = health(&nodes[..1], &[alarm]);
-        assert!(!ready);
-        assert!(message.contains("rabbit@a blocks publishers for want of memory: raise spec."), "{message}");
-    }
 }

@@ -31,6 +31,9 @@ struct Rollout {
 }
 
 fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
+    if found.platform.is_external(component) {
+        return external(found, component);
+    }
     let name = found.platform.names.object(component.name());
     let set = found.applied.stateful_sets.iter().find(|set| set.name_any() == name).map(of_stateful_set);
     let deployment =
@@ -48,7 +51,34 @@ fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
         ready: rollout.ready.min(rollout.desired),
         desired: rollout.desired,
         version: rollout.image.as_deref().and_then(images::version).map(ToOwned::to_owned),
+        state: state(found, component),
         message: message(found, component, &rollout),
+    }
+}
+
+/// A server that somebody else runs: one that answers, or does not.
+fn external(found: &Found<'_>, component: Component) -> ComponentStatus {
+    let (ready, message) = match found.provisioned.of(component) {
+        Some(Standing::Agrees(agreement)) if agreement.ready => (1, None),
+        Some(Standing::Agrees(agreement)) => (0, Some(agreement.message.clone())),
+        Some(Standing::Disagrees(refusal)) => (0, Some(refusal.message.clone())),
+        Some(Standing::Waiting) | None => (0, Some("has not been asked yet".into())),
+    };
+    ComponentStatus {
+        name: component.name().into(),
+        ready,
+        desired: 1,
+        version: None,
+        state: state(found, component),
+        message,
+    }
+}
+
+/// What a server says of itself.
+fn state(found: &Found<'_>, component: Component) -> Option<String> {
+    match found.provisioned.of(component)? {
+        Standing::Agrees(agreement) if !agreement.message.is_empty() => Some(agreement.message.clone()),
+        Standing::Agrees(_) | Standing::Waiting | Standing::Disagrees(_) => None,
     }
 }
 
@@ -57,13 +87,20 @@ fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option
     let trouble = found.observed.pods_of(component).find_map(trouble::of);
     if rollout.ready < rollout.desired {
         let waits = || format!("{} of {} pods ready", rollout.ready, rollout.desired);
-        return Some(trouble.map_or_else(waits, |trouble| trouble.message));
+        let pods = trouble.map_or_else(waits, |trouble| trouble.message);
+        // The others may serve all the same: what the server says tells.
+        return Some(state(found, component).map_or_else(|| pods.clone(), |state| format!("{pods}; {state}")));
     }
     match found.provisioned.of(component) {
         Some(Standing::Waiting) => return Some("waits for a pod that is ready".into()),
         Some(Standing::Disagrees(refusal)) => return Some(refusal.message.clone()),
         Some(Standing::Agrees(agreement)) if !agreement.ready => return Some(agreement.message.clone()),
         Some(Standing::Agrees(_)) | None => {}
+    }
+    if component == Component::MongoDb
+        && let Some(wait) = &found.roll
+    {
+        return Some(wait.clone());
     }
     (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))
 }
@@ -75,8 +112,7 @@ fn of_stateful_set(set: &StatefulSet) -> Rollout {
     let Some(status) = &set.status else { return Rollout { desired, ready: 0, complete: false, image } };
     let complete = status.observed_generation >= set.metadata.generation
         && status.updated_replicas.unwrap_or_default() >= desired
-        && status.replicas == desired
-        && status.current_revision == status.update_revision;
+        && status.replicas == desired;
     Rollout { desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
 }
 

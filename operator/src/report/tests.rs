@@ -39,8 +39,15 @@ impl Cluster {
         };
         let observed = Observed { services: vec![service("acme-gateway"), service("acme-web")], ..Observed::default() };
         let platform = validate(&document, &observed, &mut rand::rng(), EARLIER.parse().unwrap()).unwrap();
-        let Resources { secrets, config_maps, services, mut stateful_sets, mut deployments, state: _ } =
-            build::build(&platform);
+        let Resources {
+            secrets,
+            config_maps,
+            services,
+            mut stateful_sets,
+            mut deployments,
+            disruption_budgets,
+            state: _,
+        } = build::build(&platform);
         for set in &mut stateful_sets {
             set.status = Some(StatefulSetStatus {
                 replicas: 1,
@@ -57,7 +64,7 @@ impl Cluster {
                 ..DeploymentStatus::default()
             });
         }
-        let agrees = || Standing::Agrees(Agreement { ready: true, message: "agrees".into(), changes: vec![] });
+        let agrees = || Standing::Agrees(Agreement { ready: true, message: "agrees".into(), ..Agreement::default() });
         let provisioned = Component::DATA
             .into_iter()
             .fold(Provisioned::default(), |provisioned, component| provisioned.with(component, agrees()));
@@ -70,6 +77,7 @@ impl Cluster {
                 services,
                 stateful_sets,
                 deployments,
+                disruption_budgets,
                 state: std::marker::PhantomData,
             },
             observed,
@@ -79,7 +87,7 @@ impl Cluster {
 
     fn status(&self, before: Option<&ChatPlatformStatus>, now: &str) -> ChatPlatformStatus {
         let Self { document, platform, applied, observed, provisioned } = self;
-        let found = Found { platform, applied, observed, provisioned };
+        let found = Found { platform, applied, observed, provisioned, roll: None };
         status(document, before, Outcome::Done(&found), now.parse().unwrap())
     }
 

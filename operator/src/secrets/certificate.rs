@@ -96,7 +96,8 @@ impl Certificate {
             let mut params = CertificateParams::new(subjects)?;
             params.distinguished_name.push(DnType::CommonName, name);
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            // Members of a replica set show it to each other as clients, too.
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
             params.use_authority_key_identifier_extension = true;
             let life = LEAF_LIFE.min(self.not_after.duration_since(now));
             let (not_before, not_after) = set_life(&mut params, now, life);

@@ -5,21 +5,25 @@
 //!
 //! | Secret | keys |
 //! |---|---|
-//! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri` |
-//! | `<p>-gateway` | `redis-url` |
-//! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri` |
-//! | `<p>-media` | `mongodb-uri`, `s3-access-key-id`, `s3-secret-access-key` |
-//! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri` |
+//! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
+//! | `<p>-gateway` | `redis-url`, `ca.crt` |
+//! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
+//! | `<p>-media` | `mongodb-uri`, `s3-access-key-id`, `s3-secret-access-key`, `ca.crt` |
+//! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri`, `ca.crt` |
 //! | `<p>-mongodb` | `keyfile` |
-//! | `<p>-redis` | `users.acl`, `operator-password` |
+//! | `<p>-mongodb-tls` | `tls.crt`, `tls.key`, `tls.pem` (both), `ca.crt` |
+//! | `<p>-redis` | `users.acl`, `sentinel.acl`, `operator-password`, `replication-password`, `sentinel-password` |
 //! | `<p>-rabbitmq` | `definitions.json` (for `load_definitions`), `erlang-cookie`, `operator-password` |
 //! | `<p>-object-storage` | `access-key-id`, `secret-access-key` |
 //! | `<p>-signing-keys`, `<p>-message-keys` | `keys.json` |
 //! | `<p>-ca` | `tls.crt`, `tls.key` |
 //! | `<p>-edge-tls` | `tls.crt`, `tls.key`, `ca.crt` |
+//!
+//! Of a server that somebody else runs ([`Externals`]) there is no Secret of its own; the services' Secrets hold what the user's says.
 
 mod certificate;
 mod existing;
+mod external;
 mod login;
 mod material;
 mod message_keys;
@@ -31,12 +35,13 @@ mod signing_keys;
 
 pub use certificate::Certificate;
 pub use existing::Existing;
+pub use external::{Connection, Externals};
 pub use login::Login;
-pub use material::{Material, MongoDb, ObjectStorage, RabbitMq, Redis};
+pub use material::{MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
 pub use message_keys::MessageKeys;
 pub use names::Names;
 pub use rabbitmq_definitions::password_hash as rabbitmq_password_hash;
-pub use redis_acl::{Rules as RedisRules, password_hash as redis_password_hash};
+pub use redis_acl::{Place as RedisPlace, Rules as RedisRules, password_hash as redis_password_hash};
 pub use rendered::Rendered;
 pub use signing_keys::{SigningKeys, thumbprint};
 

@@ -1,5 +1,7 @@
+use serde::{Deserialize, Serialize};
+
 /// What the secrets of a platform are named after: the platform, where it runs and how it is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Names {
     /// `metadata.name` of the platform.
     pub platform: String,
@@ -9,11 +11,22 @@ pub struct Names {
     pub host: String,
     /// Number of members of the `MongoDB` replica set.
     pub mongodb_members: u32,
+    /// Number of Redis servers; with more than one, Sentinel names the master.
+    pub redis_replicas: u32,
+    /// Number of `RabbitMQ` nodes.
+    pub rabbitmq_replicas: u32,
 }
 
 impl Names {
     /// Name of the replica set.
     pub const REPLICA_SET: &'static str = "rs0";
+    /// The port of each Sentinel.
+    pub const SENTINEL: u16 = 26379;
+    /// Name of the Redis master, as Sentinel is asked for it.
+    pub const REDIS_MASTER: &'static str = "chatplatform";
+    /// File in every service's Secret, and its path in the pod: the authority that signs the servers' certificates.
+    pub const AUTHORITY: &'static str = "ca.crt";
+    const AUTHORITY_PATH: &'static str = "/etc/chatplatform/secrets/ca.crt";
     /// Name of `RabbitMQ`'s virtual host.
     pub const VIRTUAL_HOST: &'static str = "chatplatform";
 
@@ -42,6 +55,14 @@ impl Names {
         self.pods("mongodb", self.mongodb_members).map(|host| format!("{host}:27017")).collect()
     }
 
+    /// What the certificate of the replica set's members must be valid for: each by its name, however many there are.
+    #[must_use]
+    pub fn mongodb_subjects(&self) -> Vec<String> {
+        let service = self.service("mongodb");
+        // By localhost a person reaches a member through `kubectl port-forward`.
+        vec![format!("*.{service}"), service, "localhost".to_owned()]
+    }
+
     /// What the edge's certificate must be valid for.
     #[must_use]
     pub fn edge_subjects(&self) -> Vec<String> {
@@ -56,14 +77,35 @@ impl Names {
 
     pub(super) fn mongodb_uri(&self, user: &str, password: &str) -> String {
         format!(
-            "mongodb://{user}:{password}@{}/{user}?replicaSet={}&authSource=admin",
+            "mongodb://{user}:{password}@{}/{user}?replicaSet={}&authSource=admin&tls=true&tlsCAFile={}",
             self.mongodb_members().join(","),
-            Self::REPLICA_SET
+            Self::REPLICA_SET,
+            Self::AUTHORITY_PATH
         )
     }
 
+    /// Somebody else's URI, with the file that holds the authority to trust, unless it names one itself.
+    pub(super) fn mongodb_uri_with_authority(uri: &str) -> String {
+        if uri.to_ascii_lowercase().contains("tlscafile=") {
+            return uri.to_owned();
+        }
+        let hosts = uri.find("://").map_or(0, |scheme| scheme + 3);
+        // Options follow a slash and a question mark (MongoDB manual, "Connection String URI Format").
+        let separator = match (uri.contains('?'), uri[hosts..].contains('/')) {
+            (true, _) => "&",
+            (false, true) => "?",
+            (false, false) => "/?",
+        };
+        format!("{uri}{separator}tls=true&tlsCAFile={}", Self::AUTHORITY_PATH)
+    }
+
     pub(super) fn redis_url(&self, user: &str, password: &str) -> String {
-        format!("redis://{user}:{password}@{}:6379/0", self.service("redis"))
+        if self.redis_replicas <= 1 {
+            return format!("redis://{user}:{password}@{}:6379/0", self.service("redis"));
+        }
+        let sentinels: Vec<_> =
+            self.pods("redis", self.redis_replicas).map(|host| format!("{host}:{}", Self::SENTINEL)).collect();
+        format!("redis+sentinel://{user}:{password}@{}/{}/0", sentinels.join(","), Self::REDIS_MASTER)
     }
 
     pub(super) fn rabbitmq_uri(&self, user: &str, password: &str) -> String {

@@ -2,6 +2,11 @@
 
 use crate::build::Component;
 
+/// The `MongoDB` server that the tests run.
+pub(super) const MONGODB_VERSION: &str = "6.0.5";
+/// The region that S3 services take which have none.
+pub(super) const REGION: &str = "us-east-1";
+
 /// CPU and memory of a component's pod that says nothing of its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Amounts {

@@ -7,9 +7,11 @@ use std::str::FromStr;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::{Deserialize, Serialize};
 
 use crate::api::{DeletionPolicy, EmailTls, ExposureType, PullPolicy, Quantity};
-use crate::secrets::{Material, Names};
+use crate::build::Component;
+use crate::secrets::{Externals, Material, Names};
 
 /// A platform that can be built.
 #[derive(Clone, Debug)]
@@ -47,17 +49,33 @@ pub struct Platform {
     /// The web client.
     pub web: Workload,
     /// The `MongoDB` replica set.
-    pub mongodb: MongoDb,
-    /// The Redis server.
-    pub redis: Server,
+    pub mongodb: Served<MongoDb>,
+    /// Redis.
+    pub redis: Served<Servers>,
     /// The `RabbitMQ` broker.
-    pub rabbitmq: Server,
-    /// The managed S3 store.
-    pub object_storage: Server,
+    pub rabbitmq: Served<Servers>,
+    /// The S3 store.
+    pub object_storage: ObjectStorage,
     /// The SMTP server, if any.
     pub email: Option<Email>,
     /// Everything secret.
     pub material: Material,
+    /// The user's Secrets about servers that somebody else runs.
+    pub externals: Externals,
+}
+
+impl Platform {
+    /// Whether somebody else runs a component.
+    #[must_use]
+    pub fn is_external(&self, component: Component) -> bool {
+        match component {
+            Component::MongoDb => self.mongodb.managed().is_none(),
+            Component::Redis => self.redis.managed().is_none(),
+            Component::RabbitMq => self.rabbitmq.managed().is_none(),
+            Component::ObjectStorage => matches!(self.object_storage, ObjectStorage::External(_)),
+            _ => false,
+        }
+    }
 }
 
 /// Where images come from.
@@ -151,20 +169,49 @@ impl MemberCount {
     }
 }
 
+/// A server that the platform has for itself, or that somebody else runs.
+#[derive(Clone, Debug)]
+pub enum Served<T> {
+    /// The operator deploys it.
+    Managed(T),
+    /// It is there already; only its connection is known, and that is secret.
+    External,
+}
+
+impl<T> Served<T> {
+    /// What the operator deploys, if it does.
+    #[must_use]
+    pub fn managed(&self) -> Option<&T> {
+        match self {
+            Self::Managed(managed) => Some(managed),
+            Self::External => None,
+        }
+    }
+}
+
 /// The `MongoDB` replica set.
 #[derive(Clone, Debug)]
 pub struct MongoDb {
     /// Its members.
     pub members: MemberCount,
-    /// The volume of each.
-    pub storage: Storage,
-    /// CPU and memory of each.
-    pub resources: ResourceRequirements,
-    /// The limit of memory of each, in MiB.
-    pub memory_mebibytes: u64,
+    /// The pods that shall run: more than members as long as the set still counts on those that are to go.
+    pub pods: i32,
+    /// The version of the server, three numbers.
+    pub version: String,
+    /// The volume, CPU and memory of each.
+    pub each: Server,
 }
 
-/// A server of one pod that holds data.
+/// Several servers of a kind.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// How many.
+    pub replicas: i32,
+    /// The volume, CPU and memory of each.
+    pub each: Server,
+}
+
+/// One server that holds data.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Its volume.
@@ -173,6 +220,30 @@ pub struct Server {
     pub resources: ResourceRequirements,
     /// The limit of memory, in MiB.
     pub memory_mebibytes: u64,
+}
+
+/// The S3 store.
+#[derive(Clone, Debug)]
+pub enum ObjectStorage {
+    /// One that the operator deploys.
+    Managed(Server),
+    /// A bucket that somebody else keeps.
+    External(Bucket),
+}
+
+/// A bucket of an S3 service that somebody else runs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Bucket {
+    /// URL of the service.
+    pub endpoint: String,
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is named in the path and not in the host.
+    pub path_style: bool,
+    /// URL of the service for browsers.
+    pub public_url: String,
 }
 
 /// A volume.

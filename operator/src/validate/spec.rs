@@ -5,11 +5,14 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource;
 use kube::ResourceExt as _;
 
-use super::platform::{Email, Exposure, Images, MemberCount, MongoDb, Server, Storage, Workload};
+use super::platform::{
+    Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Served, Server, Servers, Storage, Workload,
+};
 use super::{Fault, defaults, release};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType, Quantity};
-use crate::build::{Component, volume};
+use crate::build::{Component, images, volume};
 use crate::observe::Observed;
+use crate::provision::mongodb;
 
 /// The fields that stand on their own.
 #[derive(Clone, Debug)]
@@ -25,10 +28,10 @@ pub(super) struct Parsed {
     pub(super) media: Workload,
     pub(super) notification: Workload,
     pub(super) web: Workload,
-    pub(super) mongodb: MongoDb,
-    pub(super) redis: Server,
-    pub(super) rabbitmq: Server,
-    pub(super) object_storage: Server,
+    pub(super) mongodb: Served<MongoDb>,
+    pub(super) redis: Served<Servers>,
+    pub(super) rabbitmq: Served<Servers>,
+    pub(super) object_storage: ObjectStorage,
     pub(super) email: Option<Email>,
 }
 
@@ -39,13 +42,8 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
     check.name();
     check.host(&spec.host);
     let running = document.status.as_ref().and_then(|status| status.version.as_deref());
-    let managed = spec.object_storage.as_ref().and_then(|storage| storage.managed.clone()).unwrap_or_default();
-    let mongodb = spec.mongodb.clone().unwrap_or_default();
-    let redis = spec.redis.clone().unwrap_or_default();
-    let rabbitmq = spec.rabbitmq.clone().unwrap_or_default();
     let chat = spec.chat.clone().unwrap_or_default();
     check.exactly_one(Component::Chat, "replicas", chat.replicas);
-    check.exactly_one(Component::RabbitMq, "replicas", rabbitmq.replicas);
     let chat = api::Workload { replicas: chat.replicas, resources: chat.resources };
     let parsed = Parsed {
         version: check.version(spec.version.as_deref(), running),
@@ -59,13 +57,52 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         media: check.workload(Component::Media, spec.media.as_ref()),
         notification: check.workload(Component::Notification, spec.notification.as_ref()),
         web: check.workload(Component::Web, spec.web.as_ref()),
-        mongodb: check.mongodb(&mongodb),
-        redis: check.server(Component::Redis, redis.storage.as_ref(), redis.resources.as_ref()),
-        rabbitmq: check.server(Component::RabbitMq, rabbitmq.storage.as_ref(), rabbitmq.resources.as_ref()),
-        object_storage: check.server(Component::ObjectStorage, managed.storage.as_ref(), managed.resources.as_ref()),
+        mongodb: check.mongodb(&spec.mongodb.clone().unwrap_or_default()),
+        redis: check.redis(&spec.redis.clone().unwrap_or_default()),
+        rabbitmq: check.rabbitmq(&spec.rabbitmq.clone().unwrap_or_default()),
+        object_storage: check.object_storage(&spec.object_storage.clone().unwrap_or_default()),
         email: check.email(spec.email.as_ref()),
     };
     if check.faults.is_empty() { Ok(parsed) } else { Err(check.faults) }
+}
+
+/// A Secret of the user's that says where a server is which somebody else runs.
+pub(super) struct External<'a> {
+    pub(super) component: Component,
+    pub(super) secret: &'a str,
+    /// What the Secret must have.
+    pub(super) keys: &'static [&'static str],
+    pub(super) field: &'static str,
+}
+
+/// The servers that somebody else runs.
+pub(super) fn externals(spec: &api::ChatPlatformSpec) -> impl Iterator<Item = External<'_>> {
+    fn server<'a>(
+        component: Component,
+        external: Option<&'a api::ExternalServer>,
+        keys: &'static [&'static str],
+        field: &'static str,
+    ) -> Option<External<'a>> {
+        Some(External { component, secret: &external?.connection_secret_ref.name, keys, field })
+    }
+    let mongodb = spec.mongodb.as_ref().and_then(|mongodb| mongodb.external.as_ref());
+    let redis = spec.redis.as_ref().and_then(|redis| redis.external.as_ref());
+    let rabbitmq = spec.rabbitmq.as_ref().and_then(|rabbitmq| rabbitmq.external.as_ref());
+    let bucket = spec.object_storage.as_ref().and_then(|storage| storage.external.as_ref());
+    let bucket = bucket.map(|bucket| External {
+        component: Component::ObjectStorage,
+        secret: &bucket.credentials_secret_ref.name,
+        keys: &["accessKeyId", "secretAccessKey"],
+        field: "spec.objectStorage.external.credentialsSecretRef.name",
+    });
+    [
+        server(Component::MongoDb, mongodb, &["uri"], "spec.mongodb.external.connectionSecretRef.name"),
+        server(Component::Redis, redis, &["url"], "spec.redis.external.connectionSecretRef.name"),
+        server(Component::RabbitMq, rabbitmq, &["uri"], "spec.rabbitmq.external.connectionSecretRef.name"),
+        bucket,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 struct Checker<'a> {
@@ -177,30 +214,144 @@ impl Checker<'_> {
         Workload { replicas, resources }
     }
 
-    fn mongodb(&mut self, mongodb: &api::MongoDb) -> MongoDb {
+    fn mongodb(&mut self, mongodb: &api::MongoDb) -> Served<MongoDb> {
+        let own = [
+            mongodb.members.is_some(),
+            mongodb.version.is_some(),
+            mongodb.storage.is_some(),
+            mongodb.resources.is_some(),
+        ];
+        if mongodb.external.is_some() {
+            self.external(Component::MongoDb, own.contains(&true), "members, storage, resources and version");
+            self.no_data_left_behind(Component::MongoDb);
+            return Served::External;
+        }
         let wanted = mongodb.members.unwrap_or(1);
-        let members = MemberCount::new(wanted);
-        if members.is_none() {
+        let members = MemberCount::new(wanted).unwrap_or_else(|| {
             let message = format!(
                 "{wanted} is not possible: it takes 1, 3, 5 or 7, since only an odd number always has a majority"
             );
             self.fault("spec.mongodb.members", message);
+            MemberCount::ONE
+        });
+        // A pod goes only when the set counts on it no more; until it has been asked, it may.
+        let there = self.replicas_there(Component::MongoDb).unwrap_or(0);
+        let pods = if there > wanted { self.observed.mongodb_members.unwrap_or(there).max(wanted) } else { wanted };
+        let version = self.mongodb_version(mongodb.version.as_deref().unwrap_or(defaults::MONGODB_VERSION));
+        let each = self.server(Component::MongoDb, mongodb.storage.as_ref(), mongodb.resources.as_ref());
+        Served::Managed(MongoDb { members, pods, version, each })
+    }
+
+    fn mongodb_version(&mut self, wanted: &str) -> String {
+        let image = self.set_there(Component::MongoDb).and_then(|set| {
+            set.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref().and_then(images::version)
+        });
+        if let Err(message) = mongodb::release::path(image, wanted) {
+            self.fault("spec.mongodb.version", message);
         }
-        if let Some(there) = self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.replicas)
-            && wanted != there
+        wanted.to_owned()
+    }
+
+    fn redis(&mut self, redis: &api::Redis) -> Served<Servers> {
+        if redis.external.is_some() {
+            let own = redis.replicas.is_some() || redis.storage.is_some() || redis.resources.is_some();
+            self.external(Component::Redis, own, "replicas, storage and resources");
+            return Served::External;
+        }
+        let replicas = self.servers(Component::Redis, redis.replicas, &[1, 3]);
+        let each = self.server(Component::Redis, redis.storage.as_ref(), redis.resources.as_ref());
+        Served::Managed(Servers { replicas, each })
+    }
+
+    fn rabbitmq(&mut self, rabbitmq: &api::RabbitMq) -> Served<Servers> {
+        if rabbitmq.external.is_some() {
+            let own = rabbitmq.replicas.is_some() || rabbitmq.storage.is_some() || rabbitmq.resources.is_some();
+            self.external(Component::RabbitMq, own, "replicas, storage and resources");
+            return Served::External;
+        }
+        let replicas = self.servers(Component::RabbitMq, rabbitmq.replicas, &[1, 3, 5]);
+        let each = self.server(Component::RabbitMq, rabbitmq.storage.as_ref(), rabbitmq.resources.as_ref());
+        Served::Managed(Servers { replicas, each })
+    }
+
+    fn object_storage(&mut self, storage: &api::ObjectStorage) -> ObjectStorage {
+        if let Some(external) = &storage.external {
+            if storage.managed.is_some() {
+                self.fault("spec.objectStorage", "takes one of managed and external: leave one out");
+            }
+            self.no_data_left_behind(Component::ObjectStorage);
+            return ObjectStorage::External(self.bucket(external));
+        }
+        let managed = storage.managed.clone().unwrap_or_default();
+        let server = self.server(Component::ObjectStorage, managed.storage.as_ref(), managed.resources.as_ref());
+        ObjectStorage::Managed(server)
+    }
+
+    fn bucket(&mut self, external: &api::ExternalObjectStorage) -> Bucket {
+        const FIELD: &str = "spec.objectStorage.external";
+        let public_url = external.public_url.as_ref().unwrap_or(&external.endpoint);
+        for (field, url) in [("endpoint", &external.endpoint), ("publicUrl", public_url)] {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            if host.is_none_or(|host| host.trim_end_matches('/').is_empty() || host.trim_end_matches('/').contains('/'))
+            {
+                let message = format!("{url:?} is no URL without a path: write one such as https://s3.example.com");
+                self.fault(format!("{FIELD}.{field}"), message);
+            }
+        }
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+        if !(3..=63).contains(&external.bucket.len()) || !external.bucket.bytes().all(allowed) {
+            let cure = "write one of 3 to 63 lower-case letters, digits, dots and dashes";
+            self.fault(format!("{FIELD}.bucket"), format!("{:?} is no bucket: {cure}", external.bucket));
+        }
+        Bucket {
+            endpoint: external.endpoint.trim_end_matches('/').to_owned(),
+            region: external.region.clone().unwrap_or_else(|| defaults::REGION.to_owned()),
+            name: external.bucket.clone(),
+            path_style: external.path_style.unwrap_or_default(),
+            public_url: public_url.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    /// How many servers of a kind: one of `allowed`, and never fewer than there are.
+    fn servers(&mut self, component: Component, wanted: Option<i32>, allowed: &[i32]) -> i32 {
+        let wanted = wanted.unwrap_or(1);
+        let field = format!("{}.replicas", path(component));
+        if !allowed.contains(&wanted) {
+            let allowed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            self.fault(field, format!("{wanted} is not possible: write one of {allowed}"));
+        } else if let Some(there) = self.replicas_there(component)
+            && wanted < there
         {
             let message = format!(
-                "cannot go from {there} to {wanted}: in this release it is fixed once created, put {there} back"
+                "cannot shrink from {there} to {wanted}, since data may be on the servers that would go: put {there} back"
             );
-            self.fault("spec.mongodb.members", message);
+            self.fault(field, message);
         }
-        let server = self.server(Component::MongoDb, mongodb.storage.as_ref(), mongodb.resources.as_ref());
-        MongoDb {
-            members: members.unwrap_or(MemberCount::ONE),
-            storage: server.storage,
-            resources: server.resources,
-            memory_mebibytes: server.memory_mebibytes,
+        wanted
+    }
+
+    fn external(&mut self, component: Component, has_own: bool, excluded: &str) {
+        if has_own {
+            let message =
+                format!("excludes {excluded}, which describe what the platform has of its own: leave them out");
+            self.fault(format!("{}.external", path(component)), message);
         }
+    }
+
+    /// Data do not move by themselves from a server of the platform's own to somebody else's.
+    fn no_data_left_behind(&mut self, component: Component) {
+        if self.set_there(component).is_some() {
+            let field = match component {
+                Component::ObjectStorage => "spec.objectStorage.external",
+                _ => "spec.mongodb.external",
+            };
+            let cure = "take it out again, or make a new platform and move the data";
+            self.fault(field, format!("cannot be set while the platform has data of its own: {cure}"));
+        }
+    }
+
+    fn replicas_there(&self, component: Component) -> Option<i32> {
+        self.set_there(component)?.spec.as_ref()?.replicas
     }
 
     fn server(
@@ -223,10 +374,12 @@ impl Checker<'_> {
         }
         let storage = Storage { size, class_name: storage.class_name };
         if let Some(there) = self.storage_there(component)
-            && there.size.milli() != storage.size.milli()
+            && there.size.milli() > storage.size.milli()
         {
-            let message =
-                format!("cannot become {} once volumes of {} exist: put the old value back", storage.size, there.size);
+            let message = format!(
+                "cannot shrink to {} once volumes of {} exist: write {} or more",
+                storage.size, there.size, there.size
+            );
             self.fault(format!("{field}.size"), message);
         } else if let Some(there) = self.storage_there(component)
             && there.class_name != storage.class_name

@@ -40,6 +40,18 @@ fn secret(name: &str, data: &[(&str, &str)]) -> Secret {
     }
 }
 
+/// A cluster with Secrets of the user's own.
+fn having(secrets: &[Secret]) -> Observed {
+    let named = secrets.iter().map(|secret| (secret.name_any(), secret.clone())).collect();
+    Observed { named, ..Observed::default() }
+}
+
+/// A cluster in which a platform with `spec` runs.
+fn running(spec: &serde_json::Value) -> Observed {
+    let platform = run(spec, &Observed::default()).unwrap();
+    Observed { stateful_sets: crate::build::build(&platform).stateful_sets, ..Observed::default() }
+}
+
 fn service(name: &str, address: &str) -> Service {
     Service {
         metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
@@ -52,8 +64,9 @@ fn service(name: &str, address: &str) -> Service {
 fn a_host_is_all_that_must_be_said() {
     let platform = run(&json!({}), &Observed::default()).unwrap();
     assert_eq!(platform.version, crate::VERSION);
-    assert_eq!(platform.mongodb.members.get(), 1);
-    assert_eq!(platform.mongodb.storage.size, crate::api::Quantity::new("2Gi"));
+    let mongodb = platform.mongodb.managed().unwrap();
+    assert_eq!((mongodb.members.get(), mongodb.pods), (1, 1));
+    assert_eq!(mongodb.each.storage.size, crate::api::Quantity::new("2Gi"));
     assert_eq!(platform.gateway.replicas, 1);
     assert_eq!(platform.exposure.type_, crate::api::ExposureType::ClusterIP);
     assert!(matches!(platform.tls, TlsSource::Own));
@@ -72,7 +85,8 @@ fn every_fault_is_listed_with_its_field() {
         "gateway": {"replicas": 0},
         "chat": {"replicas": 2},
         "mongodb": {"members": 2, "storage": {"size": "lots"}},
-        "rabbitmq": {"replicas": 3},
+        "rabbitmq": {"replicas": 2},
+        "objectStorage": {"external": {"endpoint": "s3.example.com", "bucket": "My Bucket", "credentialsSecretRef": {"name": "s3"}}},
         "redis": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}},
         "email": {"host": "", "port": 0, "from": "nobody"},
     });
@@ -81,7 +95,6 @@ fn every_fault_is_listed_with_its_field() {
         [
             "spec.host",
             "spec.chat.replicas",
-            "spec.rabbitmq.replicas",
             "spec.version",
             "spec.images.registry",
             "spec.exposure.nodePort",
@@ -90,6 +103,10 @@ fn every_fault_is_listed_with_its_field() {
             "spec.mongodb.members",
             "spec.mongodb.storage.size",
             "spec.redis.resources.limits.memory",
+            "spec.rabbitmq.replicas",
+            "spec.objectStorage.external.endpoint",
+            "spec.objectStorage.external.publicUrl",
+            "spec.objectStorage.external.bucket",
             "spec.email.host",
             "spec.email.from",
             "spec.email.port",
@@ -128,12 +145,12 @@ fn amounts_that_are_given_replace_their_defaults_alone() {
 fn a_certificate_that_is_not_there_or_not_whole_is_waited_for() {
     let spec = json!({"tls": {"secretName": "mine"}});
     assert_eq!(faults(&spec, &Observed::default()), ["spec.tls.secretName"]);
-    let half = Observed { tls: Some(secret("mine", &[("tls.crt", "c")])), ..Observed::default() };
+    let half = having(&[secret("mine", &[("tls.crt", "c")])]);
     assert_eq!(
         run(&spec, &half).unwrap_err().to_string(),
         "spec.tls.secretName: the Secret \"mine\" has no key \"tls.key\": add it"
     );
-    let whole = Observed { tls: Some(secret("mine", &[("tls.crt", "c"), ("tls.key", "k")])), ..Observed::default() };
+    let whole = having(&[secret("mine", &[("tls.crt", "c"), ("tls.key", "k")])]);
     assert!(matches!(run(&spec, &whole).unwrap().tls, TlsSource::Secret { .. }));
 }
 
@@ -146,14 +163,12 @@ fn the_usual_port_belongs_to_the_kind_of_encryption() {
 }
 
 #[test]
-fn a_volume_cannot_change_once_it_is_there() {
-    let platform = run(&json!({}), &Observed::default()).unwrap();
-    let observed = Observed { stateful_sets: crate::build::build(&platform).stateful_sets, ..Observed::default() };
-    assert!(
-        run(&json!({"mongodb": {"storage": {"size": "2048Mi"}}}), &observed).is_ok(),
-        "the same size in another notation"
-    );
-    assert_eq!(faults(&json!({"mongodb": {"storage": {"size": "4Gi"}}}), &observed), ["spec.mongodb.storage.size"]);
+fn a_volume_grows_and_neither_shrinks_nor_changes_its_class() {
+    let observed = running(&json!({}));
+    for size in ["2048Mi", "4Gi"] {
+        assert!(run(&json!({"mongodb": {"storage": {"size": size}}}), &observed).is_ok(), "{size}");
+    }
+    assert_eq!(faults(&json!({"mongodb": {"storage": {"size": "1Gi"}}}), &observed), ["spec.mongodb.storage.size"]);
     assert_eq!(
         faults(&json!({"redis": {"storage": {"className": "fast"}}}), &observed),
         ["spec.redis.storage.className"]
@@ -161,13 +176,63 @@ fn a_volume_cannot_change_once_it_is_there() {
 }
 
 #[test]
-fn the_number_of_members_cannot_change_once_they_are_there() {
-    let platform = run(&json!({"mongodb": {"members": 3}}), &Observed::default()).unwrap();
-    let observed = Observed { stateful_sets: crate::build::build(&platform).stateful_sets, ..Observed::default() };
-    assert!(run(&json!({"mongodb": {"members": 3}}), &observed).is_ok());
-    for spec in [json!({"mongodb": {"members": 5}}), json!({"mongodb": {"members": 1}}), json!({})] {
-        assert_eq!(faults(&spec, &observed), ["spec.mongodb.members"]);
-    }
+fn a_pod_of_the_replica_set_stays_until_the_set_does_not_count_on_it() {
+    let pods = |spec, observed: &Observed| run(&spec, observed).unwrap().mongodb.managed().unwrap().pods;
+    let mut observed = running(&json!({"mongodb": {"members": 5}}));
+    let three = || json!({"mongodb": {"members": 3}});
+    assert_eq!(pods(three(), &observed), 5, "nobody has asked the set yet");
+    observed.mongodb_members = Some(4);
+    assert_eq!(pods(three(), &observed), 4);
+    observed.mongodb_members = Some(3);
+    assert_eq!(pods(three(), &observed), 3);
+    assert_eq!(pods(json!({"mongodb": {"members": 7}}), &observed), 7);
+}
+
+#[test]
+fn redis_and_rabbitmq_grow_and_do_not_shrink() {
+    let observed = running(&json!({"redis": {"replicas": 3}, "rabbitmq": {"replicas": 3}}));
+    assert!(run(&json!({"redis": {"replicas": 3}, "rabbitmq": {"replicas": 5}}), &observed).is_ok());
+    assert_eq!(
+        faults(&json!({"redis": {"replicas": 1}}), &observed),
+        ["spec.redis.replicas", "spec.rabbitmq.replicas"]
+    );
+}
+
+#[test]
+fn a_server_that_somebody_else_runs_is_known_by_its_secret_alone() {
+    let spec = json!({"mongodb": {"external": {"connectionSecretRef": {"name": "theirs"}}}});
+    let field = "spec.mongodb.external.connectionSecretRef.name";
+    assert_eq!(faults(&spec, &Observed::default()), [field]);
+    assert_eq!(faults(&spec, &having(&[secret("theirs", &[("url", "x")])])), [field]);
+    let observed = having(&[secret("theirs", &[("uri", "mongodb://db.example")])]);
+    let platform = run(&spec, &observed).unwrap();
+    assert!(platform.is_external(Component::MongoDb) && !platform.is_external(Component::Redis));
+    let sets = crate::build::build(&platform).stateful_sets;
+    assert!(!sets.iter().any(|set| set.name_any() == "acme-mongodb"));
+}
+
+#[test]
+fn external_excludes_what_describes_a_server_of_ones_own_and_data_are_never_left_behind() {
+    let external = json!({"connectionSecretRef": {"name": "theirs"}});
+    let spec = json!({
+        "mongodb": {"members": 3, "external": external},
+        "redis": {"replicas": 3, "external": external},
+        "rabbitmq": {"storage": {"size": "1Gi"}, "external": external},
+    });
+    assert_eq!(
+        faults(&spec, &Observed::default()),
+        ["spec.mongodb.external", "spec.redis.external", "spec.rabbitmq.external"]
+    );
+    let spec = json!({"mongodb": {"external": external}});
+    assert_eq!(faults(&spec, &running(&json!({}))), ["spec.mongodb.external"]);
+}
+
+#[test]
+fn a_version_of_mongodb_that_cannot_be_reached_from_the_one_that_runs_is_refused() {
+    let observed = running(&json!({}));
+    assert!(run(&json!({"mongodb": {"version": "7.0.12"}}), &observed).is_ok());
+    assert_eq!(faults(&json!({"mongodb": {"version": "8.0.1"}}), &observed), ["spec.mongodb.version"]);
+    assert_eq!(faults(&json!({"mongodb": {"version": "5.0.1"}}), &observed), ["spec.mongodb.version"]);
 }
 
 #[test]

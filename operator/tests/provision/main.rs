@@ -9,7 +9,7 @@ mod redis;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use operator::secrets::{Existing, Login, Material, Names};
+use operator::secrets::{Existing, Externals, Login, Material, Names};
 
 fn names() -> Names {
     Names {
@@ -17,12 +17,15 @@ fn names() -> Names {
         namespace: "chat".to_owned(),
         host: "chat.acme.example".to_owned(),
         mongodb_members: 1,
+        redis_replicas: 1,
+        rabbitmq_replicas: 1,
     }
 }
 
 /// The secrets of a new platform.
 fn material() -> Material {
-    Material::complete(&Existing::default(), &names(), &mut rand::rng(), Timestamp::now()).unwrap()
+    Material::complete(&Existing::default(), &Externals::default(), &names(), &mut rand::rng(), Timestamp::now())
+        .unwrap()
 }
 
 /// A value of one of its Secrets.

@@ -1,47 +1,60 @@
+mod cluster;
+mod external;
+mod rights;
+
+use std::time::Duration;
+
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
-use operator::provision::rabbitmq::{EXCHANGE, Target, provision};
-use operator::secrets::{Login, Material, Names};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use operator::provision::rabbitmq::{EXCHANGE, Target, nodes, provision};
+use operator::secrets::{Login, Material, Names, RabbitMq as Secrets};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use servers::RabbitMq;
 
-use super::{install_crypto, login, material, nobody, value};
+use super::{install_crypto, login, material, names, nobody, value};
 
-const ACCESS_REFUSED: u16 = 403;
+fn secrets(material: &Material) -> Secrets {
+    material.rabbitmq.own().unwrap().clone()
+}
 
-fn target(material: &Material, management_url: String) -> Target {
+fn target(secrets: &Secrets, management_url: String) -> Target {
     Target {
         management_url,
-        operator: material.rabbitmq.operator.clone(),
+        operator: secrets.operator.clone(),
         virtual_host: Names::VIRTUAL_HOST.to_owned(),
-        users: material.rabbitmq.users.clone(),
+        users: secrets.users.clone(),
+        nodes: vec!["rabbit@localhost".to_owned()],
     }
 }
 
-/// A broker that has taken the definitions as it does at its start.
-async fn start(material: &Material) -> (RabbitMq, Target) {
-    install_crypto();
-    let broker = RabbitMq::start().unwrap();
+/// Has a broker take the definitions as it does at its start.
+async fn import(material: &Material, management_url: &str) {
     let definitions: Value = serde_json::from_str(&value(material, "acme-rabbitmq", "definitions.json")).unwrap();
     let response = reqwest::Client::new()
-        .post(format!("{}/api/definitions", broker.management_url()))
-        .basic_auth(broker.user(), Some(broker.password()))
+        .post(format!("{management_url}/api/definitions"))
+        .basic_auth("admin", Some("admin"))
         .json(&definitions)
         .send()
         .await
         .unwrap();
     assert!(response.status().is_success(), "{}", response.text().await.unwrap());
-    let target = target(material, broker.management_url());
+}
+
+async fn start(material: &Material) -> (RabbitMq, Target) {
+    install_crypto();
+    let broker = RabbitMq::start().unwrap();
+    import(material, &broker.management_url()).await;
+    let target = target(&secrets(material), broker.management_url());
     (broker, target)
 }
 
-async fn connect(broker: &RabbitMq, login: &Login) -> lapin::Result<Connection> {
+async fn connect(address: &str, login: &Login, virtual_host: &str) -> lapin::Result<Connection> {
     let password = login.password.expose_secret();
-    let uri = format!("amqp://{}:{password}@{}/{}", login.user, broker.address(), Names::VIRTUAL_HOST);
+    let uri = format!("amqp://{}:{password}@{address}/{virtual_host}", login.user);
     Connection::connect(&uri, ConnectionProperties::default()).await
 }
 
@@ -51,25 +64,19 @@ async fn channel(connection: &Connection) -> Channel {
     channel
 }
 
-/// The broker closes a channel that oversteps its rights, so each question has one of its own.
-fn refused<T: std::fmt::Debug>(answer: lapin::Result<T>) {
-    match answer.unwrap_err().kind() {
-        lapin::ErrorKind::ProtocolError(error) => assert_eq!(error.get_id(), ACCESS_REFUSED, "{error}"),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn publish(channel: &Channel) -> lapin::Result<()> {
+async fn publish(channel: &Channel, kind: &str) -> lapin::Result<()> {
     let options = BasicPublishOptions::default();
-    let confirm = channel
-        .basic_publish(EXCHANGE.into(), "message.created".into(), options, b"{}", BasicProperties::default())
-        .await?;
-    confirm.await.map(drop)
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let sent = channel.basic_publish(EXCHANGE.into(), kind.into(), options, b"{}", properties).await?;
+    assert_eq!(sent.await?, Confirmation::Ack(None), "{kind}");
+    Ok(())
 }
 
 async fn declare(channel: &Channel, queue: &str) -> lapin::Result<()> {
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.into(), options, FieldTable::default()).await.map(drop)
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(queue.into(), options, arguments).await.map(drop)
 }
 
 async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
@@ -77,8 +84,38 @@ async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
     channel.queue_bind(queue.into(), EXCHANGE.into(), "message.*".into(), options, arguments).await
 }
 
+/// What the management API says to the operator's own user.
+async fn read(target: &Target, path: &str) -> Value {
+    let url = format!("{}/api/{path}", target.management_url);
+    let request = reqwest::Client::new()
+        .get(url)
+        .basic_auth(&target.operator.user, Some(target.operator.password.expose_secret()));
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// A queue, once the broker's statistics know which policy holds for it.
+async fn in_force(target: &Target, queue: &str) -> Value {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = read(target, &format!("queues/{}/{queue}", Names::VIRTUAL_HOST)).await;
+        if found["policy"].is_string() {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{found}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[test]
+fn a_platforms_nodes_are_named_after_its_pods() {
+    let mut names = names();
+    names.rabbitmq_replicas = 3;
+    let of = |ordinal| format!("rabbit@acme-rabbitmq-{ordinal}.acme-rabbitmq.chat.svc");
+    assert_eq!(nodes(&names), [of(0), of(1), of(2)]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_gets_its_exchange_and_users_that_reach_their_own_names_alone() {
+async fn a_broker_gets_its_exchange_its_users_and_its_policies_once() {
     let material = material();
     let (broker, target) = start(&material).await;
 
@@ -86,23 +123,14 @@ async fn a_broker_gets_its_exchange_and_users_that_reach_their_own_names_alone()
     assert!(state.ready, "{state:?}");
     assert_eq!(state.message, "1 of 1 nodes run");
     assert!(state.version.is_some());
-    assert!(state.changes.contains(&"declared exchange chat.events".to_owned()), "{state:?}");
+    for change in ["declared exchange chat.events", "set the events of user auth", "set policy work"] {
+        assert!(state.changes.iter().any(|changed| changed == change), "{state:?}");
+    }
     assert_eq!(provision(&target).await.unwrap().changes, Vec::<String>::new());
 
-    for publisher in ["auth", "chat"] {
-        let connection = connect(&broker, login(&target.users, publisher)).await.unwrap();
-        publish(&channel(&connection).await).await.unwrap();
-        let again = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let declare_exchange = async |name: &'static str| {
-            let channel = channel(&connection).await;
-            channel.exchange_declare(name.into(), ExchangeKind::Topic, again, FieldTable::default()).await
-        };
-        declare_exchange(EXCHANGE).await.unwrap();
-        refused(declare_exchange("chatXevents").await);
-        refused(declare(&channel(&connection).await, "notification.mine").await);
-    }
-
-    let connection = connect(&broker, login(&target.users, "notification")).await.unwrap();
+    // What the notification service does, as itself.
+    let connection =
+        connect(&broker.address(), login(&target.users, "notification"), Names::VIRTUAL_HOST).await.unwrap();
     let consumer = channel(&connection).await;
     declare(&consumer, "notification.events").await.unwrap();
     bind(&consumer, "notification.events").await.unwrap();
@@ -110,12 +138,18 @@ async fn a_broker_gets_its_exchange_and_users_that_reach_their_own_names_alone()
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let router = "notification.events.router";
     consumer.exchange_declare(router.into(), ExchangeKind::Direct, durable, FieldTable::default()).await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(router.into()));
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    consumer.queue_declare("notification.events.delay.1000".into(), options, arguments).await.unwrap();
-    refused(publish(&channel(&connection).await).await);
-    refused(declare(&channel(&connection).await, "other.events").await);
+    declare(&consumer, "notification.events.delay.1000").await.unwrap();
+
+    for (queue, policy, router) in
+        [("notification.events", "work", Value::from(router)), ("notification.events.delay.1000", "aside", Value::Null)]
+    {
+        let found = in_force(&target, queue).await;
+        assert_eq!(
+            (&found["policy"], &found["effective_policy_definition"]["overflow"]),
+            (&policy.into(), &"reject-publish".into())
+        );
+        assert_eq!(found["effective_policy_definition"]["dead-letter-exchange"], router);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,30 +158,33 @@ async fn differences_are_corrected_and_a_foreign_exchange_is_left_alone() {
     let (broker, target) = start(&material).await;
     provision(&target).await.unwrap();
 
-    let changed = Target { users: super::material().rabbitmq.users, ..target.clone() };
+    let changed = Target { users: secrets(&super::material()).users, ..target.clone() };
     let state = provision(&changed).await.unwrap();
     assert_eq!(state.changes, ["set user auth", "set user chat", "set user notification"]);
     for (old, new) in target.users.iter().zip(&changed.users) {
-        assert!(connect(&broker, old).await.is_err());
-        assert!(connect(&broker, new).await.is_ok());
+        assert!(connect(&broker.address(), old, Names::VIRTUAL_HOST).await.is_err());
+        assert!(connect(&broker.address(), new, Names::VIRTUAL_HOST).await.is_ok());
     }
 
-    let call = |method, path: &str| {
+    let call = |method, path: String| {
         reqwest::Client::new()
-            .request(method, format!("{}/api/{path}/{EXCHANGE}", broker.management_url()))
+            .request(method, format!("{}/api/{path}", broker.management_url()))
             .basic_auth(&target.operator.user, Some(target.operator.password.expose_secret()))
     };
-    let exchange = format!("exchanges/{}", Names::VIRTUAL_HOST);
-    assert!(call(reqwest::Method::DELETE, &exchange).send().await.unwrap().status().is_success());
-    assert_eq!(provision(&changed).await.unwrap().changes, ["declared exchange chat.events"]);
+    let exchange = format!("exchanges/{}/{EXCHANGE}", Names::VIRTUAL_HOST);
+    let policy = format!("policies/{}/work", Names::VIRTUAL_HOST);
+    assert!(call(reqwest::Method::DELETE, exchange.clone()).send().await.unwrap().status().is_success());
+    let body = serde_json::json!({"pattern": ".*", "definition": {"max-length": 1}});
+    assert!(call(reqwest::Method::PUT, policy).json(&body).send().await.unwrap().status().is_success());
+    assert_eq!(provision(&changed).await.unwrap().changes, ["declared exchange chat.events", "set policy work"]);
 
-    call(reqwest::Method::DELETE, &exchange).send().await.unwrap();
+    call(reqwest::Method::DELETE, exchange.clone()).send().await.unwrap();
     let body = serde_json::json!({"type": "fanout", "durable": true});
-    assert!(call(reqwest::Method::PUT, &exchange).json(&body).send().await.unwrap().status().is_success());
+    assert!(call(reqwest::Method::PUT, exchange).json(&body).send().await.unwrap().status().is_success());
     let error = provision(&changed).await.unwrap_err();
     assert_eq!(error.category(), "RabbitMQConflict", "{error}");
 
-    let wrong = Target { operator: super::material().rabbitmq.operator, ..changed };
+    let wrong = Target { operator: secrets(&super::material()).operator, ..changed };
     let error = provision(&wrong).await.unwrap_err();
     assert_eq!(error.category(), "RabbitMQAccessDenied", "{error}");
     assert!(!error.to_string().contains(wrong.operator.password.expose_secret()));
@@ -156,7 +193,8 @@ async fn differences_are_corrected_and_a_foreign_exchange_is_left_alone() {
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_unreachable() {
     install_crypto();
-    let error = provision(&target(&material(), format!("http://{}", nobody()))).await.unwrap_err();
+    let target = target(&secrets(&material()), format!("http://{}", nobody()));
+    let error = provision(&target).await.unwrap_err();
     assert_eq!(error.category(), "RabbitMQUnreachable", "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
 }

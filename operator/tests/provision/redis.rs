@@ -1,5 +1,8 @@
-use operator::provision::redis::{Target, provision};
-use operator::secrets::{Login, Material};
+mod external;
+mod trio;
+
+use operator::provision::redis::{Instance, Target, provision};
+use operator::secrets::{self, Login, Material};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 use secrecy::ExposeSecret;
@@ -13,18 +16,27 @@ fn start(material: &Material, acl: &str) -> (Redis, Target) {
     (server, target)
 }
 
+fn own(material: &Material) -> &secrets::Redis {
+    material.redis.own().unwrap()
+}
+
 fn target(material: &Material, address: &str) -> Target {
-    let (host, port) = address.rsplit_once(':').unwrap();
+    let own = own(material);
     Target {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-        operator: material.redis.operator.clone(),
-        users: material.redis.users.clone(),
+        servers: vec![instance("acme-redis-0", address)],
+        sentinels: vec![],
+        operator: own.operator.clone(),
+        users: own.users.iter().chain([&own.replication, &own.sentinel]).cloned().collect(),
     }
 }
 
-async fn connect(server: &Redis, login: &Login) -> Result<MultiplexedConnection, RedisError> {
-    let url = server.url_for(&login.user, login.password.expose_secret());
+fn instance(pod: &str, address: &str) -> Instance {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    Instance { pod: pod.to_owned(), host: host.to_owned(), port: port.parse().unwrap() }
+}
+
+async fn connect(address: &str, login: &Login) -> Result<MultiplexedConnection, RedisError> {
+    let url = format!("redis://{}:{}@{address}/", login.user, login.password.expose_secret());
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await
 }
 
@@ -44,11 +56,12 @@ async fn the_file_alone_gives_every_user_its_rights_and_no_more() {
 
     let state = provision(&target).await.unwrap();
     assert!(state.ready, "{state:?}");
+    assert_eq!(state.message, "master acme-redis-0");
     assert_eq!(state.changes, Vec::<String>::new());
     assert!(state.version.unwrap().starts_with("7."));
 
     let refused = Err("NOPERM".to_owned());
-    let mut gateway = connect(&server, login(&target.users, "gateway")).await.unwrap();
+    let mut gateway = connect(&server.address(), login(&target.users, "gateway")).await.unwrap();
     assert!(run(&mut gateway, &["SET", "gateway:limit:a", "1"]).await.is_ok());
     assert!(run(&mut gateway, &["EVAL", "return redis.call('INCR', KEYS[1])", "1", "gateway:limit:a"]).await.is_ok());
     assert!(run(&mut gateway, &["GET", "auth:revoked:1"]).await.is_ok());
@@ -57,7 +70,7 @@ async fn the_file_alone_gives_every_user_its_rights_and_no_more() {
     assert_eq!(run(&mut gateway, &["GET", "auth:session:1"]).await, refused);
     assert_eq!(run(&mut gateway, &["EVAL", "return redis.call('GET', KEYS[1])", "1", "chat:a"]).await, refused);
 
-    let mut auth = connect(&server, login(&target.users, "auth")).await.unwrap();
+    let mut auth = connect(&server.address(), login(&target.users, "auth")).await.unwrap();
     assert!(run(&mut auth, &["SET", "auth:revoked:1", "1", "EX", "600"]).await.is_ok());
     assert!(run(&mut auth, &["PUBLISH", "auth:revocations", "{}"]).await.is_ok());
     assert_eq!(run(&mut auth, &["PUBLISH", "chat:a", "{}"]).await, refused);
@@ -65,7 +78,7 @@ async fn the_file_alone_gives_every_user_its_rights_and_no_more() {
         assert_eq!(run(&mut auth, forbidden).await, refused, "{forbidden:?}");
     }
 
-    let mut chat = connect(&server, login(&target.users, "chat")).await.unwrap();
+    let mut chat = connect(&server.address(), login(&target.users, "chat")).await.unwrap();
     assert!(run(&mut chat, &["GET", "auth:revoked:1"]).await.is_ok());
     assert!(run(&mut chat, &["PUBLISH", "chat:rooms", "{}"]).await.is_ok());
     assert_eq!(run(&mut chat, &["SET", "gateway:limit:a", "1"]).await, refused);
@@ -90,21 +103,28 @@ async fn differences_are_corrected_in_the_running_server() {
     let (server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
     // The Secrets have other passwords now, and the file in the pod is still the old one.
     let fresh = super::material();
-    let changed = Target { users: fresh.redis.users, ..target.clone() };
-    let mut operator = connect(&server, &target.operator).await.unwrap();
+    let users = own(&fresh).users.clone();
+    let kept = target.users.iter().filter(|login| ["replication", "sentinel"].contains(&login.user.as_str()));
+    let changed = Target { users: users.into_iter().chain(kept.cloned()).collect(), ..target.clone() };
+    let mut operator = connect(&server.address(), &target.operator).await.unwrap();
     run(&mut operator, &["ACL", "SETUSER", "default", "on", "nopass", "+@all", "~*"]).await.unwrap();
     run(&mut operator, &["ACL", "SETUSER", "chat", "~*"]).await.unwrap();
 
     let state = provision(&changed).await.unwrap();
     assert_eq!(
         state.changes,
-        ["corrected user gateway", "corrected user auth", "corrected user chat", "turned the default user off"]
+        [
+            "corrected user gateway of acme-redis-0",
+            "corrected user auth of acme-redis-0",
+            "corrected user chat of acme-redis-0",
+            "turned the default user of acme-redis-0 off"
+        ]
     );
-    for (old, new) in target.users.iter().zip(&changed.users) {
-        assert!(connect(&server, old).await.is_err());
-        assert!(connect(&server, new).await.is_ok());
+    for (old, new) in target.users.iter().zip(&changed.users).take(3) {
+        assert!(connect(&server.address(), old).await.is_err());
+        assert!(connect(&server.address(), new).await.is_ok());
     }
-    let mut chat = connect(&server, login(&changed.users, "chat")).await.unwrap();
+    let mut chat = connect(&server.address(), login(&changed.users, "chat")).await.unwrap();
     assert_eq!(run(&mut chat, &["SET", "auth:a", "1"]).await, Err("NOPERM".to_owned()));
     assert_eq!(provision(&changed).await.unwrap().changes, Vec::<String>::new());
 }
@@ -113,7 +133,7 @@ async fn differences_are_corrected_in_the_running_server() {
 async fn a_wrong_password_and_a_server_that_is_not_there_are_told_apart() {
     let material = material();
     let (_server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
-    let wrong = Target { operator: super::material().redis.operator, ..target };
+    let wrong = Target { operator: own(&super::material()).operator.clone(), ..target };
     assert_eq!(provision(&wrong).await.unwrap_err().category(), "RedisAccessDenied");
     let error = provision(&self::target(&material, &nobody())).await.unwrap_err();
     assert_eq!(error.category(), "RedisUnreachable", "{error}");

@@ -1,25 +1,40 @@
-//! The replica set: initiated, configured, with a user per service.
+//! The replica set: initiated, of the wanted members, configured, with a user per service.
 //!
 //! The operator logs in as `__system` with the content of the key file, which works before the set is initiated and needs neither
-//! a shell in the pod nor the localhost exception.
+//! a shell in the pod nor the localhost exception. One run takes as many steps as there is time for, and may end after any of them.
 
+pub mod release;
+
+mod access;
+mod certificate;
 mod configuration;
+mod contacts;
+mod external;
+mod feature;
+mod founding;
 mod member;
+mod membership;
+mod pace;
+mod report;
+mod set;
+mod trust;
 mod users;
+mod write_concern;
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use mongodb::bson::{Document, doc};
 use secrecy::SecretString;
-use tokio::time::Instant;
 
+pub use external::external;
+
+use self::access::Access;
+use self::contacts::Contacts;
 use self::member::Member;
+use self::membership::{Next, Step};
+use self::pace::{Halt, Pace};
+use self::set::Set;
 use super::{Error, Provisioning, Server, State, bounded};
-use crate::secrets::{Login, Material, Names};
-
-/// How long one run waits for an election to end. With the settings of [`configuration`] it takes about three seconds.
-const ELECTION: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(100);
+use crate::secrets::{self, Certificate, Login, Names};
 
 /// A replica set as it shall be.
 #[derive(Clone, Debug)]
@@ -28,21 +43,36 @@ pub struct Target {
     pub replica_set: String,
     /// `host:port` of every member, as members and clients know them.
     pub members: Vec<String>,
+    /// `host:port` of further pods that may still run, because the set shrinks. A set is not initiated before they were asked.
+    pub leaving: Vec<String>,
     /// Content of the key file.
     pub key_file: SecretString,
     /// Users; each has `readWrite` and `dbAdmin` on the database of its own name.
     pub users: Vec<Login>,
+    /// The authority whose certificates are believed, PEM. Without one, connections are plain.
+    pub authority: Option<String>,
+    /// The certificate that members shall show, PEM.
+    pub certificate: Option<String>,
+    /// The member that shall be primary no more: its pod's name, or `host:port`.
+    pub step_down: Option<String>,
+    /// Whether the set is known to have had data. Then members that are all empty have lost it, and are not made a new set of.
+    pub established: bool,
 }
 
 impl Target {
     /// The set of a platform.
     #[must_use]
-    pub fn new(names: &Names, material: &Material) -> Self {
+    pub fn new(names: &Names, own: &secrets::MongoDb, authority: &Certificate) -> Self {
         Self {
             replica_set: Names::REPLICA_SET.to_owned(),
             members: names.mongodb_members(),
-            key_file: material.mongodb.key_file.clone(),
-            users: material.mongodb.users.clone(),
+            leaving: Vec::new(),
+            key_file: own.key_file.clone(),
+            users: own.users.clone(),
+            authority: Some(authority.pem().to_owned()),
+            certificate: Some(own.certificate.pem().to_owned()),
+            step_down: None,
+            established: false,
         }
     }
 }
@@ -50,124 +80,167 @@ impl Target {
 /// Makes the set agree with `target`.
 #[must_use]
 pub fn provision(target: &Target) -> Provisioning<'_> {
-    bounded(Server::MongoDb, run(target))
+    provision_by(target, usize::MAX)
 }
 
-async fn run(target: &Target) -> Result<State, Error> {
-    let mut changes = Vec::new();
-    let member = any_initiated(target, &mut changes).await?;
-    let (member, writable) = primary(member, target).await?;
-    if !writable {
-        let report = Report::read(&member).await?;
-        return Ok(State { ready: false, changes, ..report.state(target) });
-    }
-    configuration::reconcile(&member, target, &mut changes).await?;
-    users::reconcile(&member, &target.users, &mut changes).await?;
-    let report = Report::read(&member).await?;
-    Ok(State { changes, ..report.state(target) })
+/// The same, by at most so many changes. What is left over is for the next run, as after a crash.
+#[must_use]
+pub fn provision_by(target: &Target, steps: usize) -> Provisioning<'_> {
+    bounded(Server::MongoDb, run(target, steps))
 }
 
-/// A member that belongs to the set, which is initiated first where nobody has done so.
-async fn any_initiated(target: &Target, changes: &mut Vec<String>) -> Result<Member, Error> {
-    let mut fresh = Vec::new();
-    let mut unreachable = None;
-    for address in &target.members {
-        let member = match Member::open(address, &target.key_file).await {
-            Ok(member) => member,
-            Err(error @ Error::Unreachable { .. }) => {
-                unreachable.get_or_insert(error);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        match member.replica_set().await? {
-            Some(name) if name == target.replica_set => return Ok(member),
-            Some(name) => {
-                return Err(member.conflict(
-                    format!("belongs to the replica set {name}, not to {}", target.replica_set),
-                    "Its volume holds another set's data: give this platform volumes of its own",
-                ));
-            }
-            None => fresh.push(member),
-        }
-    }
-    // A member out of reach may know the set already; only when all of them say otherwise is it a new one.
-    if let Some(error) = unreachable {
-        return Err(error);
-    }
-    let Some(first) = fresh.into_iter().next() else {
-        return Err(Error::Failed {
-            server: Server::MongoDb,
-            address: target.replica_set.clone(),
-            action: "find a member".to_owned(),
-            cause: "the set has none".to_owned(),
-        });
+async fn run(target: &Target, steps: usize) -> Result<State, Error> {
+    let access = Access::new(target)?;
+    let mut run = Run {
+        target,
+        access: &access,
+        contacts: Contacts::open(target, &access).await?,
+        pace: Pace::new(steps),
+        waits: Vec::new(),
+        notes: Vec::new(),
     };
-    configuration::initiate(&first, target).await?;
-    changes.push(format!("initiated replica set {}", target.replica_set));
-    Ok(first)
+    match run.agree().await {
+        Ok(()) => {}
+        Err(Halt::Spent) => run.waits.push("the next step".to_owned()),
+        Err(Halt::Failed(error)) => {
+            let changes = run.pace.into_changes();
+            if changes.is_empty() {
+                return Err(error);
+            }
+            // What was changed is told; what failed then, the next run meets again if it lasts.
+            return Ok(State { message: error.to_string(), changes, ..State::default() });
+        }
+    }
+    run.report().await
 }
 
-/// The primary and `true`, or, when none takes writes in time, whoever was asked last.
-async fn primary(mut member: Member, target: &Target) -> Result<(Member, bool), Error> {
-    let until = Instant::now() + ELECTION;
-    loop {
-        let hello = member.admin("ask for the primary", doc! {"hello": 1}).await?;
-        // The winner of an election is named before it takes writes.
-        if hello.get_bool("isWritablePrimary").unwrap_or(false) {
-            return Ok((member, true));
+struct Run<'a> {
+    target: &'a Target,
+    access: &'a Access,
+    contacts: Contacts<'a>,
+    pace: Pace,
+    /// What comes before the set agrees.
+    waits: Vec<String>,
+    /// What is still to come though it agrees.
+    notes: Vec<String>,
+}
+
+impl Run<'_> {
+    async fn agree(&mut self) -> Result<(), Halt> {
+        founding::ensure(self.target, &mut self.contacts, &mut self.pace).await?;
+        let Some(mut primary) = self.contacts.primary(None, &self.pace).await? else { return Ok(()) };
+        if self.target.step_down.as_deref().is_some_and(|name| is(&primary, name)) {
+            self.pace.step()?;
+            let Some(next) = self.hand_over(&primary).await? else { return Ok(()) };
+            primary = next;
         }
-        if Instant::now() >= until {
-            return Ok((member, false));
+        // Before the members: an explicit default must be there when their number changes (manual, "replSetReconfig").
+        write_concern::reconcile(&primary, &mut self.pace).await?;
+        users::reconcile(&primary, &self.target.users, self.access, &mut self.pace).await?;
+        let waits = self.settle(&mut primary).await?;
+        if waits.is_none() {
+            let members = &self.target.members;
+            let waits = feature::reconcile(&primary, members, &mut self.contacts, &mut self.pace).await?;
+            self.notes.extend(waits);
         }
-        match hello.get_str("primary") {
-            Ok(primary) if primary != member.address() => member = Member::open(primary, &target.key_file).await?,
-            _ => tokio::time::sleep(POLL).await,
+        self.waits.extend(waits);
+        self.notes.extend(certificate::reconcile(self.target, self.access, &self.contacts, &mut self.pace).await?);
+        Ok(())
+    }
+
+    /// Changes settings and members until they are as they shall be, and tells what that waits for if it takes longer.
+    async fn settle(&mut self, primary: &mut Arc<Member>) -> Result<Option<String>, Halt> {
+        loop {
+            let set = Set::read(primary, |host| self.contacts.may_answer(host)).await?;
+            let done = if let Some(corrected) = configuration::corrected(&set.config) {
+                self.pace.step()?;
+                let done = configuration::install(primary, corrected).await?;
+                done.then(|| "corrected the settings of elections and members".to_owned())
+            } else {
+                match membership::next(&set, &self.target.members, |host| self.contacts.is_reached(host)) {
+                    Next::Agrees => return Ok(None),
+                    Next::Wait { reason, soon } => {
+                        if soon && self.pace.wait().await {
+                            continue;
+                        }
+                        return Ok(Some(reason));
+                    }
+                    Next::Take(Step::HandOver(_)) => {
+                        self.pace.step()?;
+                        match self.hand_over(primary).await? {
+                            Some(next) => *primary = next,
+                            None => return Ok(Some("another primary".to_owned())),
+                        }
+                        continue;
+                    }
+                    Next::Take(step) => {
+                        self.pace.step()?;
+                        let done = configuration::install(primary, configuration::changed(&set.config, &step)).await?;
+                        done.then(|| sentence(&step))
+                    }
+                }
+            };
+            match done {
+                Some(change) => self.pace.changed(change),
+                // The primary may be another by now.
+                None => match self.contacts.primary(None, &self.pace).await? {
+                    Some(found) if self.pace.wait().await => *primary = found,
+                    _ => return Ok(Some("the set to settle after a change".to_owned())),
+                },
+            }
         }
+    }
+
+    /// Has the primary step down; tells who is primary now.
+    async fn hand_over(&mut self, primary: &Member) -> Result<Option<Arc<Member>>, Halt> {
+        for member in self.contacts.members().filter(|member| member.address() != primary.address()) {
+            configuration::stand_for_election(member).await;
+        }
+        if !configuration::step_down(primary).await? {
+            return Ok(self.contacts.primary(None, &self.pace).await?);
+        }
+        let next = self.contacts.primary(Some(primary.address()), &self.pace).await?;
+        let former = short(primary.address());
+        self.pace.changed(match &next {
+            Some(next) => format!("{former} stepped down, {} is primary", short(next.address())),
+            None => format!("{former} stepped down"),
+        });
+        Ok(next)
+    }
+
+    /// What the set says of itself in the end.
+    async fn report(mut self) -> Result<State, Error> {
+        let primary = self.contacts.primary(None, &self.pace).await?;
+        // Any other member sees it too, if less of it.
+        let mut failure = None;
+        for member in primary.iter().chain(self.contacts.members()) {
+            let answers = |host: &str| self.contacts.may_answer(host);
+            let seen = async { Ok::<_, Error>((Set::read(member, answers).await?, member.version().await?)) };
+            match seen.await {
+                Ok((set, version)) => {
+                    let state = report::state(self.target, &set, &self.waits, &self.notes);
+                    return Ok(State { version: Some(version), changes: self.pace.into_changes(), ..state });
+                }
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.or_else(|| self.contacts.take_unreachable()).unwrap_or(Error::TimedOut { server: Server::MongoDb }))
     }
 }
 
-/// What the set says of itself.
-struct Report {
-    version: Option<String>,
-    members: Vec<(String, String)>,
+fn sentence(step: &Step) -> String {
+    match step {
+        Step::Add(host) => format!("added member {}", short(host)),
+        Step::GiveVote(host) => format!("gave member {} its vote", short(host)),
+        Step::HandOver(host) => format!("{} stepped down", short(host)),
+        Step::Remove(host) => format!("removed member {}", short(host)),
+    }
 }
 
-impl Report {
-    async fn read(member: &Member) -> Result<Self, Error> {
-        let build = member.admin("tell its version", doc! {"buildInfo": 1}).await?;
-        let status = member.admin("tell the state of the set", doc! {"replSetGetStatus": 1}).await?;
-        let text = |member: &Document, key| member.get_str(key).unwrap_or("?").to_owned();
-        let members = status.get_array("members").map(Vec::as_slice).unwrap_or_default();
-        Ok(Self {
-            version: build.get_str("version").ok().map(str::to_owned),
-            members: members
-                .iter()
-                .filter_map(|member| member.as_document())
-                .map(|member| (text(member, "name"), text(member, "stateStr")))
-                .collect(),
-        })
-    }
-
-    fn state(self, target: &Target) -> State {
-        let serving = |name: &str| {
-            self.members
-                .iter()
-                .any(|(member, state)| member == name && matches!(state.as_str(), "PRIMARY" | "SECONDARY"))
-        };
-        let ready = target.members.iter().filter(|name| serving(name)).count();
-        let primary = self.members.iter().find(|(_, state)| state == "PRIMARY");
-        let states: Vec<_> = self.members.iter().map(|(name, state)| format!("{} {state}", short(name))).collect();
-        State {
-            ready: primary.is_some() && ready == target.members.len(),
-            version: self.version,
-            message: match primary {
-                Some(_) => format!("{ready} of {} members serve: {}", target.members.len(), states.join(", ")),
-                None => format!("No primary yet: {}", states.join(", ")),
-            },
-            changes: Vec::new(),
-        }
-    }
+fn is(member: &Member, name: &str) -> bool {
+    member.address() == name || short(member.address()) == name
 }
 
 /// The pod's name is enough for people.
@@ -177,40 +250,7 @@ fn short(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use super::*;
-
-    fn report(states: &[&str]) -> State {
-        let name = |index: usize| format!("acme-mongodb-{index}.acme-mongodb.chat.svc:27017");
-        let members = states.iter().enumerate().map(|(index, state)| (name(index), (*state).to_owned())).collect();
-        let target = Target {
-            replica_set: "rs0".to_owned(),
-            members: (0..states.len()).map(name).collect(),
-            key_file: SecretString::from("k"),
-            users: Vec::new(),
-        };
-        Report { version: Some("6.0.5".to_owned()), members }.state(&target)
-    }
-
-    #[test]
-    fn a_set_is_ready_when_every_member_serves_and_one_is_primary() {
-        let state = report(&["PRIMARY", "SECONDARY", "SECONDARY"]);
-        assert!(state.ready);
-        assert_eq!(
-            state.message,
-            "3 of 3 members serve: acme-mongodb-0 PRIMARY, acme-mongodb-1 SECONDARY, acme-mongodb-2 SECONDARY"
-        );
-    }
-
-    #[test]
-    fn a_set_without_a_primary_or_with_a_member_that_recovers_is_not_ready() {
-        assert!(!report(&["SECONDARY"]).ready);
-        assert!(report(&["SECONDARY"]).message.starts_with("No primary yet"));
-        let state = report(&["PRIMARY", "RECOVERING", "SECONDARY"]);
-        assert!(!state.ready);
-        assert!(state.message.starts_with("2 of 3 members serve"), "{}", state.message);
-    }
+    use super::short;
 
     #[test]
     fn an_address_of_numbers_is_shown_whole() {

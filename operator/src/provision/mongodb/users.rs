@@ -3,12 +3,14 @@ use std::collections::BTreeSet;
 use mongodb::bson::{Bson, Document, doc};
 use secrecy::ExposeSecret;
 
+use super::access::Access;
 use super::member::Member;
+use super::pace::{Halt, Pace};
 use crate::provision::Error;
 use crate::secrets::Login;
 
 /// Creates users and corrects their roles and passwords. A password is compared by logging in with it.
-pub(super) async fn reconcile(member: &Member, users: &[Login], changes: &mut Vec<String>) -> Result<(), Error> {
+pub(super) async fn reconcile(member: &Member, users: &[Login], access: &Access, pace: &mut Pace) -> Result<(), Halt> {
     let asked: Vec<Bson> = users.iter().map(|login| id(login).into()).collect();
     let answer = member.admin("tell its users", doc! {"usersInfo": asked}).await?;
     let found = answer.get_array("users").map(Vec::as_slice).unwrap_or_default();
@@ -18,14 +20,16 @@ pub(super) async fn reconcile(member: &Member, users: &[Login], changes: &mut Ve
             .filter_map(Bson::as_document)
             .find(|user| user.get_str("user").is_ok_and(|name| name == login.user));
         let Some(user) = user else {
+            pace.step()?;
             write(member, "createUser", login, true).await?;
-            changes.push(format!("created user {}", login.user));
+            pace.changed(format!("created user {}", login.user));
             continue;
         };
-        let password_differs = !member.accepts(login).await?;
+        let password_differs = !member.accepts(login, access).await?;
         if password_differs || granted(user) != wanted(login) {
+            pace.step()?;
             write(member, "updateUser", login, password_differs).await?;
-            changes.push(format!("corrected user {}", login.user));
+            pace.changed(format!("corrected user {}", login.user));
         }
     }
     Ok(())
@@ -38,7 +42,7 @@ async fn write(member: &Member, command: &str, login: &Login, with_password: boo
         document.insert("pwd", login.password.expose_secret());
         document.insert("mechanisms", vec!["SCRAM-SHA-256"]);
     }
-    document.insert("writeConcern", doc! {"w": "majority", "wtimeout": 5000});
+    document.insert("writeConcern", doc! {"w": "majority", "wtimeout": 4000});
     member.admin(&format!("{command} {}", login.user), document).await.map(drop)
 }
 

@@ -14,6 +14,8 @@ fn names() -> Names {
         namespace: "chat".to_owned(),
         host: "chat.acme.example".to_owned(),
         mongodb_members: 1,
+        redis_replicas: 1,
+        rabbitmq_replicas: 1,
     }
 }
 
@@ -23,7 +25,7 @@ fn now() -> Timestamp {
 
 fn complete(secrets: &[Secret], seed: u64, at: Timestamp) -> Result<Material, Error> {
     let existing = Existing::new(secrets.iter().cloned());
-    Material::complete(&existing, &names(), &mut StdRng::seed_from_u64(seed), at)
+    Material::complete(&existing, &Externals::default(), &names(), &mut StdRng::seed_from_u64(seed), at)
 }
 
 fn secrets(material: &Material) -> Vec<Secret> {
@@ -37,6 +39,10 @@ fn value<'a>(secrets: &'a mut [Secret], name: &str, key: &str) -> &'a mut Vec<u8
 
 fn text(secrets: &[Secret], name: &str, key: &str) -> String {
     String::from_utf8(value(&mut secrets.to_vec(), name, key).clone()).unwrap()
+}
+
+fn mongodb_password<'a>(material: &'a Material, user: &str) -> &'a str {
+    password(&material.mongodb.own().unwrap().users, user)
 }
 
 #[test]
@@ -108,8 +114,8 @@ fn a_broken_value_is_an_error_that_names_secret_and_key_and_shows_nothing() {
 #[test]
 fn message_keys_that_are_gone_while_messages_are_stored_are_not_replaced() {
     let names = names();
-    let error =
-        Material::complete(&Existing::default().with_data_stored(true), &names, &mut StdRng::seed_from_u64(1), now());
+    let existing = Existing::default().with_data_stored(true);
+    let error = Material::complete(&existing, &Externals::default(), &names, &mut StdRng::seed_from_u64(1), now());
     assert_eq!(error.unwrap_err().category(), "SecretLost");
 }
 
@@ -119,14 +125,17 @@ fn a_uri_follows_the_members_and_keeps_its_password() {
     let mut names = names();
     names.mongodb_members = 3;
     let existing = Existing::new(secrets(&first));
-    let grown = Material::complete(&existing, &names, &mut StdRng::seed_from_u64(2), now()).unwrap();
-    assert_eq!(password(&first.mongodb.users, "chat"), password(&grown.mongodb.users, "chat"));
+    let grown =
+        Material::complete(&existing, &Externals::default(), &names, &mut StdRng::seed_from_u64(2), now()).unwrap();
+    assert_eq!(mongodb_password(&first, "chat"), mongodb_password(&grown, "chat"));
     let rendered = grown.rendered(&names);
     let chat = rendered.iter().find(|rendered| rendered.name() == "acme-chat").unwrap();
     let uri = chat.to_secret(ObjectMeta::default()).data.unwrap()["mongodb-uri"].clone();
     let hosts = (0..3).map(|n| format!("acme-mongodb-{n}.acme-mongodb.chat.svc:27017")).collect::<Vec<_>>().join(",");
-    let password = password(&grown.mongodb.users, "chat");
-    let wanted = format!("mongodb://chat:{password}@{hosts}/chat?replicaSet=rs0&authSource=admin");
+    let password = mongodb_password(&grown, "chat");
+    let wanted = format!(
+        "mongodb://chat:{password}@{hosts}/chat?replicaSet=rs0&authSource=admin&tls=true&tlsCAFile=/etc/chatplatform/secrets/ca.crt"
+    );
     assert_eq!(uri, ByteString(wanted.into_bytes()));
 }
 
@@ -149,7 +158,8 @@ fn another_host_or_another_authority_makes_another_certificate() {
     let mut other = names();
     other.host = "talk.acme.example".to_owned();
     let existing = Existing::new(secrets(&first));
-    let moved = Material::complete(&existing, &other, &mut StdRng::seed_from_u64(2), now()).unwrap();
+    let moved =
+        Material::complete(&existing, &Externals::default(), &other, &mut StdRng::seed_from_u64(2), now()).unwrap();
     assert_ne!(moved.edge.pem(), first.edge.pem());
     assert_eq!(moved.authority.pem(), first.authority.pem());
 
@@ -163,9 +173,10 @@ fn another_host_or_another_authority_makes_another_certificate() {
 #[test]
 fn the_acl_file_closes_the_default_user_and_holds_no_password() {
     let material = complete(&[], 1, now()).unwrap();
+    let redis = material.redis.own().unwrap();
     let acl = text(&secrets(&material), "acme-redis", "users.acl");
     assert!(acl.starts_with("user default off "));
-    for login in material.redis.users.iter().chain([&material.redis.operator]) {
+    for login in redis.logins() {
         assert!(acl.contains(&format!("user {} on #", login.user)));
         assert!(!acl.contains(login.exposed()));
     }
@@ -177,9 +188,9 @@ fn debug_shows_no_secret() {
     let existing = Existing::new(secrets(&material));
     let shown = format!("{material:?} {:?} {existing:?}", material.rendered(&names()));
     let hidden = [
-        password(&material.mongodb.users, "auth"),
-        material.redis.operator.exposed(),
-        material.mongodb.key_file.expose_secret(),
+        mongodb_password(&material, "auth"),
+        material.redis.own().unwrap().operator.exposed(),
+        material.mongodb.own().unwrap().key_file.expose_secret(),
         material.signing_keys.text(),
         material.message_keys.text(),
         material.object_storage.secret_access_key.expose_secret(),
@@ -203,4 +214,34 @@ fn pods_restart_only_for_what_they_read_at_their_start() {
     assert_eq!(first.read_at_start("chat"), None);
     let other = complete(&[], 3, now()).unwrap();
     assert_ne!(first.read_at_start("redis"), other.read_at_start("redis"));
+}
+
+#[test]
+fn a_server_that_somebody_else_runs_has_no_secret_of_its_own_and_its_uri_is_handed_on() {
+    let mut externals = Externals::default();
+    let uri = ByteString(b"mongodb://them:theirs@db.example:27017/?replicaSet=x\n".to_vec());
+    let ca = ByteString(b"THEIR AUTHORITY".to_vec());
+    let secret = Secret { data: Some([("uri".into(), uri), ("ca.crt".into(), ca)].into()), ..Secret::default() };
+    externals.insert("mongodb", secret);
+    let mut rng = StdRng::seed_from_u64(1);
+    let material = Material::complete(&Existing::default(), &externals, &names(), &mut rng, now()).unwrap();
+    let secrets = secrets(&material);
+    assert!(!secrets.iter().any(|secret| secret.metadata.name.as_deref() == Some("acme-mongodb")));
+    for service in ["acme-auth", "acme-chat", "acme-media", "acme-notification"] {
+        let uri = text(&secrets, service, "mongodb-uri");
+        assert!(uri.starts_with("mongodb://them:theirs@db.example:27017/?replicaSet=x&"), "{uri}");
+        let trusted = text(&secrets, service, "ca.crt");
+        assert!(trusted.starts_with(material.authority.pem()) && trusted.contains("THEIR AUTHORITY"));
+    }
+    assert!(material.external_connections().is_some());
+    assert!(!format!("{material:?} {externals:?}").contains("theirs"));
+}
+
+#[test]
+fn with_three_servers_redis_is_reached_by_way_of_sentinel() {
+    let mut names = names();
+    names.redis_replicas = 3;
+    let url = names.redis_url("chat", "pw");
+    let hosts = (0..3).map(|n| format!("acme-redis-{n}.acme-redis.chat.svc:26379")).collect::<Vec<_>>().join(",");
+    assert_eq!(url, format!("redis+sentinel://chat:pw@{hosts}/chatplatform/0"));
 }

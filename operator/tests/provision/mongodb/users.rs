@@ -1,0 +1,64 @@
+use mongodb::bson::{Document, doc};
+use mongodb::error::{Error, ErrorKind};
+use operator::provision::mongodb::provision;
+use operator::secrets::Login;
+
+use super::cluster::{Cluster, SERVICES, random};
+
+const UNAUTHORIZED: i32 = 13;
+
+fn is_unauthorized(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(error) if error.code == UNAUTHORIZED)
+}
+
+async fn enters(cluster: &Cluster, login: &Login) -> bool {
+    match cluster.client(login).database("admin").run_command(doc! {"ping": 1}).await {
+        Ok(_) => true,
+        Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_service_writes_and_reads_its_own_database_and_no_other() {
+    let cluster = Cluster::start(1);
+    cluster.provision().await;
+    for user in SERVICES {
+        cluster.write(user, 1).await.unwrap();
+        assert_eq!(cluster.written(user).await, [1]);
+    }
+    for user in SERVICES {
+        let client = cluster.client(cluster.login(user));
+        for other in SERVICES.into_iter().filter(|other| *other != user).chain(["admin", "local", "config"]) {
+            let things = client.database(other).collection::<Document>("things");
+            let write = things.insert_one(doc! {"a": 1}).await.unwrap_err();
+            assert!(is_unauthorized(&write), "{user} writes to {other}: {write}");
+            let read = things.find_one(doc! {}).await.unwrap_err();
+            assert!(is_unauthorized(&read), "{user} reads {other}: {read}");
+            let drop = client.database(other).drop().await.unwrap_err();
+            assert!(is_unauthorized(&drop), "{user} drops {other}: {drop}");
+        }
+        let create = doc! {"createUser": "mallory", "pwd": "p", "roles": ["root"]};
+        let error = client.database(user).run_command(create).await.unwrap_err();
+        assert!(is_unauthorized(&error), "{user} makes users: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_that_were_changed_by_hand_or_in_the_secrets_are_corrected() {
+    let mut cluster = Cluster::start(1);
+    cluster.provision().await;
+    cluster.command(0, doc! {"revokeRolesFromUser": "chat", "roles": [{"role": "dbAdmin", "db": "chat"}]}).await;
+    cluster.command(0, doc! {"dropUser": "media"}).await;
+    let old = cluster.login("auth").clone();
+    let auth = cluster.target.users.iter_mut().find(|login| login.user == "auth").unwrap();
+    auth.password = random().into();
+
+    let state = provision(&cluster.target).await.unwrap();
+    assert_eq!(state.changes, ["corrected user auth", "corrected user chat", "created user media"]);
+    assert!(!enters(&cluster, &old).await);
+    for login in &cluster.target.users {
+        assert!(enters(&cluster, login).await, "{}", login.user);
+    }
+    assert_eq!(provision(&cluster.target).await.unwrap().changes, Vec::<String>::new());
+}
