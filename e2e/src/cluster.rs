@@ -4,6 +4,7 @@ mod config;
 mod owner;
 mod ports;
 mod routes;
+mod temporary;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,7 +26,8 @@ use crate::source;
 
 pub use config::EDGE_NODE_PORT;
 pub use owner::Owner;
-pub use ports::{DEFAULT_EDGE_PORT, Ports, free_port, holder_of};
+pub use ports::{DEFAULT_EDGE_PORT, Ports, holder_of};
+pub use temporary::{Choice, Temporary};
 
 /// The cluster of `cargo e2e up`.
 pub const DEFAULT_NAME: &str = "chatplatform";

@@ -4,6 +4,7 @@
 //! nodes, a [`platform`] on it.
 #![allow(clippy::print_stdout, reason = "the harness talks to a person at a terminal")]
 
+pub mod bench;
 pub mod cache;
 pub mod cluster;
 pub mod command;

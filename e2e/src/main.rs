@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use e2e::cluster::{DEFAULT_EDGE_PORT, DEFAULT_NAME, Ports};
-use e2e::{down, environment, interrupt, look, offline, test, up};
+use e2e::{bench, down, environment, interrupt, look, offline, test, up};
 
 /// A platform on this machine, and its tests
 #[derive(Parser)]
@@ -46,6 +46,8 @@ enum Command {
     Kubeconfig,
     /// Every test, or the part that is named
     Test(test::Options),
+    /// Measure something, print the table and write it into docs/reference/benchmarks.md
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +90,7 @@ fn run(Arguments { cluster, command }: &Arguments) -> Result<bool> {
         Command::Url => look::url(cluster)?,
         Command::Kubeconfig => look::kubeconfig(cluster)?,
         Command::Test(options) => return test::run(options),
+        Command::Bench(options) => bench::run(options)?,
     }
     Ok(true)
 }

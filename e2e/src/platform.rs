@@ -199,7 +199,7 @@ fn is_ready(object: &Value) -> bool {
 }
 
 /// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Some(changes) = patch.as_object() else {
         target.clone_from(patch);
         return;

@@ -36,15 +36,20 @@ pub fn bare(name: &str, ports: Ports) -> Result<()> {
 fn everything(cache: &Cache, name: &str, ports: Ports, progress: &Progress) -> Result<(Cluster, Platform)> {
     // Compiling needs no cluster, and a cluster that starts leaves cores idle.
     let (cluster, built) = together::both(|| Cluster::up(name, ports, progress), || images::compile(cache, progress))?;
-    put_images(&cluster, &built, progress)?;
-    platform::install_operator(&cluster, progress)?;
+    install(&cluster, &built, progress)?;
     let document = platform::document(EXAMPLE, &platform::exposed_on_this_machine())?;
     let platform = platform::apply(&cluster, &document, progress)?;
     Ok((cluster, platform))
 }
 
+/// Puts what was compiled on a cluster: all images, and the operator.
+pub fn install(cluster: &Cluster, built: &images::Built, progress: &Progress) -> Result<()> {
+    put_images(cluster, built, progress)?;
+    platform::install_operator(cluster, progress)
+}
+
 /// Builds what changed, loads it into the nodes and restarts what runs an older build.
-pub fn put_images(cluster: &Cluster, built: &images::Built, progress: &Progress) -> Result<()> {
+fn put_images(cluster: &Cluster, built: &images::Built, progress: &Progress) -> Result<()> {
     let engine = cluster.engine();
     let mut names = images::build(cluster.cache(), &engine.docker, built, progress)?;
     if engine.offline.is_some() {

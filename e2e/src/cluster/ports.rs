@@ -41,7 +41,7 @@ impl Default for Ports {
 }
 
 /// A port of 127.0.0.1 that nobody uses now.
-pub fn free_port() -> Result<u16> {
+fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::Stage;
 use super::media::{content, upload};
 use super::people::two_in_conversation;
-use super::wait::until;
 use crate::progress::seconds;
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -57,10 +56,6 @@ fn heal(stage: &Stage, kind: &str, at_least: usize) -> Result<()> {
 fn delete(stage: &Stage, kind: &str, name: &str, uid: &Value) -> Result<Duration> {
     let began = Instant::now();
     stage.kubectl(["delete", kind, name, "--wait=false"])?;
-    until(&format!("{kind} {name}"), LIMIT, || {
-        let found = stage.kubectl_json(["get", kind, name])?;
-        ensure!(found["metadata"]["uid"] != *uid, "it is still the old one");
-        Ok(())
-    })?;
+    stage.wait_for_another(kind, name, uid, LIMIT)?;
     Ok(began.elapsed())
 }

@@ -2,24 +2,38 @@
 
 mod accounts;
 mod browser;
-mod deletion;
+mod chronicle;
+mod data;
+pub(crate) mod deletion;
 mod documents;
+mod external;
+pub(crate) mod faults;
+pub(crate) mod forward;
 mod healing;
+pub(crate) mod load;
 mod mail;
 mod media;
 mod messages;
+mod mongodb;
 mod notifications;
+mod object_storage;
 mod people;
+pub(crate) mod process;
+pub(crate) mod production;
 mod quiet;
+mod rabbitmq;
 mod recovery;
+mod redis;
 mod refusals;
+pub(crate) mod replica_set;
 mod rest;
 mod site;
 mod socket;
 mod stage;
 mod status;
 mod tracing;
-mod wait;
+mod trespass;
+pub(crate) mod wait;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -35,16 +49,31 @@ pub(crate) use stage::Stage;
 /// One thing that must hold.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// Its file and its name, `theme::name`.
+    path: &'static str,
     run: fn(&Stage) -> Result<()>,
+}
+
+impl Scenario {
+    /// Whether a text that a person wrote is part of its name or of its theme.
+    pub(crate) fn is_called(&self, text: &str) -> bool {
+        self.path.contains(text)
+    }
 }
 
 macro_rules! scenarios {
     ($($theme:ident :: $name:ident,)+) => {
-        &[$(Scenario { name: stringify!($name), run: $theme::$name }),+]
+        &[$(Scenario {
+            name: stringify!($name),
+            path: concat!(stringify!($theme), "::", stringify!($name)),
+            run: $theme::$name,
+        }),+]
     };
 }
 
-/// All of them. Those that disturb the platform come last, and the one that deletes it at the very end.
+/// All of them. Those that disturb the platform come last; then a larger one takes its place, and the one that deletes that comes at
+/// the very end. A container that crashes twice within minutes waits before it starts again, so scenarios that kill one process stand
+/// between those that make its pod anew.
 pub(crate) const ALL: &[Scenario] = scenarios![
     status::the_platform_is_ready_45_seconds_after_it_is_applied,
     status::kubectl_shows_phase_version_and_url,
@@ -77,8 +106,36 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     healing::a_deleted_service_is_back_within_ten_seconds,
     healing::a_deleted_deployment_is_back_within_ten_seconds,
     healing::a_deleted_statefulset_is_back_within_ten_seconds_and_its_data_are_kept,
+    object_storage::a_killed_store_comes_back_with_every_file,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
+    data::one_of_each_grows_to_three_of_each_under_continuous_writes,
+    mongodb::three_members_become_five_and_three_again_under_continuous_writes,
+    data::a_volume_that_its_class_does_not_let_grow_is_told_of_and_nothing_restarts,
+    production::three_of_each_become_ready,
+    data::every_component_of_several_pods_has_a_disruption_budget,
+    data::what_cannot_shrink_is_refused_and_the_field_named,
+    trespass::a_service_is_refused_in_another_services_database,
+    trespass::a_service_is_refused_under_another_services_keys_and_channels,
+    trespass::a_service_is_refused_at_another_services_queues_and_in_another_virtual_host,
+    mongodb::each_member_killed_in_turn_loses_nothing_that_was_acknowledged,
+    mongodb::a_deleted_statefulset_of_three_members_is_made_anew_with_its_data,
+    mongodb::all_members_killed_at_once_come_back_with_everything,
+    mongodb::a_rolling_change_restarts_the_secondaries_first_and_the_primary_last,
+    mongodb::a_version_that_does_not_exist_stops_at_the_first_member_while_the_others_serve,
+    mongodb::a_primary_killed_while_the_operator_is_away_is_replaced_all_the_same,
+    mongodb::a_member_whose_volume_is_lost_is_filled_anew,
+    redis::a_killed_master_is_replaced_within_ten_seconds_and_comes_back_as_replica,
+    rabbitmq::a_node_killed_under_load_loses_no_event,
+    rabbitmq::a_broker_away_for_a_minute_delays_events_and_loses_none,
+    external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
+    data::volumes_grow_where_their_class_allows_it_and_nothing_restarts,
+    deletion::a_platform_deleted_with_the_policy_delete_leaves_nothing,
 ];
+
+/// Installs what some of them need of this machine.
+pub(crate) fn prepare() -> Result<()> {
+    browser::prepare()
+}
 
 /// Runs `scenarios` one after the other, printing how each went.
 pub(crate) fn run(scenarios: &[&Scenario], stage: &Stage, progress: &Progress) -> Tally {

@@ -48,7 +48,7 @@ fn notification_of(stage: &Stage, person: &Person, message: &Value) -> Result<Va
     })
 }
 
-fn listed(stage: &Stage, person: &Person) -> Result<Vec<Value>> {
-    let page = person.get(stage, "/api/v1/notifications")?.expect(200)?;
-    Ok(page["items"].as_array().context("a page has no items")?.clone())
+/// Everything that a person was notified of, newest first.
+pub(super) fn listed(stage: &Stage, person: &Person) -> Result<Vec<Value>> {
+    person.list(stage, "/api/v1/notifications")
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Stage;
-use super::rest::Answer;
+use super::rest::{Answer, Rest};
 use super::wait::until;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -23,14 +23,14 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Registers somebody whose username begins with `name`.
-    pub(crate) fn register(stage: &Stage, name: &str) -> Result<Self> {
+    /// Registers somebody whose username begins with `name`, at the platform on stage or another one.
+    pub(crate) fn register(at: &impl AsRef<Rest>, name: &str) -> Result<Self> {
         let username = unique(name);
         let email = format!("{username}@example.com");
         let body = json!({"email": email, "username": username, "password": PASSWORD, "displayName": name});
         // All scenarios come from one address, which may only register so many people at a time.
         let answer = until("registering", Duration::from_mins(3), || {
-            let answer = stage.rest.post("/api/v1/auth/register", "", &body)?;
+            let answer = at.as_ref().post("/api/v1/auth/register", "", &body)?;
             ensure!(answer.status != 429, "too many registrations");
             Ok(answer)
         })?;
@@ -52,32 +52,41 @@ impl Person {
         text(&conversation, "id")
     }
 
+    /// Opens a group with others, or with nobody yet; answers its id.
+    pub(crate) fn open_group(&self, at: &impl AsRef<Rest>, others: &[&str]) -> Result<String> {
+        let body = json!({"type": "group", "title": unique("group"), "memberIds": others});
+        text(&at.as_ref().post("/api/v1/conversations", &self.access_token, &body)?.expect(201)?, "id")
+    }
+
     /// Sends a message by REST; answers the message.
-    pub(crate) fn send(&self, stage: &Stage, conversation: &str, words: &str) -> Result<Value> {
+    pub(crate) fn send(&self, at: &impl AsRef<Rest>, conversation: &str, words: &str) -> Result<Value> {
         let body = json!({"text": words, "nonce": unique("nonce")});
-        stage.rest.post(&messages(conversation), &self.access_token, &body)?.expect(201)
+        at.as_ref().post(&messages(conversation), &self.access_token, &body)?.expect(201)
     }
 
     /// Every message of a conversation, oldest first, by following the cursors of its history.
-    pub(crate) fn history(&self, stage: &Stage, conversation: &str) -> Result<Vec<Value>> {
-        let mut found = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let path = format!("{}?limit=100{cursor}", messages(conversation));
-            let mut page = stage.rest.get(&path, &self.access_token)?.expect(200)?;
-            let items = page["items"].as_array_mut().context("a page has no items")?;
-            found.append(items);
-            match page["nextCursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => break,
-            }
-        }
+    pub(crate) fn history(&self, at: &impl AsRef<Rest>, conversation: &str) -> Result<Vec<Value>> {
+        let mut found = self.list(at, &messages(conversation))?;
         found.reverse();
         Ok(found)
     }
 
-    pub(crate) fn get(&self, stage: &Stage, path: &str) -> Result<Answer> {
-        stage.rest.get(path, &self.access_token)
+    /// Every item of a list, in its order, by following its cursors.
+    pub(crate) fn list(&self, at: &impl AsRef<Rest>, path: &str) -> Result<Vec<Value>> {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mut page = self.get(at, &format!("{path}?limit=100{cursor}"))?.expect(200)?;
+            found.append(page["items"].as_array_mut().context("a page has no items")?);
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, at: &impl AsRef<Rest>, path: &str) -> Result<Answer> {
+        at.as_ref().get(path, &self.access_token)
     }
 
     fn of(body: &Value, username: String, email: String) -> Result<Self> {

@@ -5,9 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
 
 use super::Stage;
+use super::process::Process;
 
 const REST: Duration = Duration::from_mins(1);
 /// 12 MB in the kB of proc(5).
@@ -37,15 +37,7 @@ pub(super) fn an_idle_operator_takes_at_most_12_megabytes(stage: &Stage) -> Resu
         "--field-selector=status.phase=Running",
     ])?;
     let pod = pods["items"].as_array().and_then(|pods| pods.first()).context("there is no pod of the operator")?;
-    let node = pod["spec"]["nodeName"].as_str().context("the operator runs on no node")?;
-    let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap_or_default();
-    let container = container.rsplit('/').next().unwrap_or_default();
-
-    let inspected = stage.cluster.docker(["exec", node, "crictl", "inspect", container]).output()?;
-    let inspected: Value = serde_json::from_str(&inspected).context("crictl answers nonsense")?;
-    let pid = inspected["info"]["pid"].as_u64().context("the operator has no process")?;
-    let status = stage.cluster.docker(["exec", node, "cat", &format!("/proc/{pid}/status")]).output()?;
-    let kibibytes = resident(&status).context("proc(5) shows no VmRSS")?;
+    let kibibytes = Process::of(&stage.cluster, pod, "operator")?.resident_kibibytes()?;
     let bytes = kibibytes * 1024;
     stage.note(format!("{} MB", Megabytes(bytes)));
     if bytes > LIMIT_BYTES {
@@ -72,12 +64,6 @@ fn versions(stage: &Stage) -> Result<BTreeMap<String, String>> {
     Ok(found)
 }
 
-/// KiB, of proc(5)'s `status`.
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
 struct Megabytes(u64);
 
 impl std::fmt::Display for Megabytes {
@@ -91,8 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resident_memory_is_read_and_shown() {
-        assert_eq!(resident("Name:\toperator\nVmRSS:\t   9876 kB\nThreads:\t3\n"), Some(9876));
+    fn memory_is_shown_in_megabytes() {
         assert_eq!(Megabytes(10_113_024).to_string(), "10.1");
     }
 }

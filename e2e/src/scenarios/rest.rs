@@ -9,10 +9,14 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+/// How long a request may take, unless who makes it is in a hurry.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An address that requests are made to.
 pub(crate) struct Rest {
     agent: RefCell<Agent>,
     url: String,
+    patience: Duration,
 }
 
 /// What came back.
@@ -26,12 +30,17 @@ pub(crate) struct Answer {
 impl Rest {
     /// `authority` is a certificate in PEM form.
     pub(crate) fn new(url: &str, authority: &str) -> Result<Self> {
-        Ok(Self { agent: RefCell::new(agent(authority)?), url: url.to_owned() })
+        Self::with_patience(url, authority, PATIENCE)
+    }
+
+    /// For requests that are given up after `patience`.
+    pub(crate) fn with_patience(url: &str, authority: &str, patience: Duration) -> Result<Self> {
+        Ok(Self { agent: RefCell::new(agent(authority, patience)?), url: url.to_owned(), patience })
     }
 
     /// Trusts another authority from now on, and the one before no more.
     pub(crate) fn trust(&self, authority: &str) -> Result<()> {
-        *self.agent.borrow_mut() = agent(authority)?;
+        *self.agent.borrow_mut() = agent(authority, self.patience)?;
         Ok(())
     }
 
@@ -94,11 +103,17 @@ impl Answer {
     }
 }
 
-fn agent(authority: &str) -> Result<Agent> {
+impl AsRef<Self> for Rest {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+fn agent(authority: &str, patience: Duration) -> Result<Agent> {
     let certificate = Certificate::from_pem(authority.as_bytes()).context("the platform's authority is not PEM")?;
     let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate])).build();
     let config = Agent::config_builder().tls_config(tls).http_status_as_error(false);
-    Ok(config.timeout_global(Some(Duration::from_secs(30))).build().into())
+    Ok(config.timeout_global(Some(patience)).build().into())
 }
 
 fn bearer(token: &str) -> Vec<(&'static str, String)> {

@@ -1,5 +1,6 @@
 //! The platform in its cluster, by way of kubectl.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +18,8 @@ pub(crate) struct Site {
     pub(crate) namespace: String,
     /// The platform's name.
     pub(crate) platform: String,
-    document: Value,
+    /// What it is made from.
+    document: RefCell<Value>,
 }
 
 impl Site {
@@ -29,7 +31,17 @@ impl Site {
         document["spec"]["email"] = email;
         document["metadata"]["namespace"] = namespace.into();
         let name = document["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
-        Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, document })
+        Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, document: RefCell::new(document) })
+    }
+
+    /// What the platform is made from.
+    pub(crate) fn document(&self) -> Value {
+        self.document.borrow().clone()
+    }
+
+    /// Another document of the same name, for when the platform of the one before is gone. Nothing is applied yet.
+    pub(crate) fn plan(&self, document: Value) {
+        self.document.replace(document);
     }
 
     /// Makes the namespace and the mail catcher in it.
@@ -43,9 +55,34 @@ impl Site {
     /// Applies the document and waits until the platform is Ready; answers how long that took.
     pub(crate) fn apply_platform(&self) -> Result<Duration> {
         let began = Instant::now();
-        self.apply(&self.document.to_string())?;
+        self.apply(&self.document.borrow().to_string())?;
         self.wait_until_ready()?;
         Ok(began.elapsed())
+    }
+
+    /// Whether what is there may become what the document says.
+    pub(crate) fn would_be_accepted(&self) -> bool {
+        self.dry_run(&self.document.borrow().to_string()).is_ok()
+    }
+
+    /// `kubectl apply` that changes nothing: only whether it would be accepted.
+    pub(crate) fn dry_run(&self, manifest: &str) -> Result<()> {
+        let namespace = format!("--namespace={}", self.namespace);
+        let run = self.cluster.kubectl_command(["apply", "--dry-run=server", "--filename", "-", &namespace]);
+        run.input(manifest).execute()
+    }
+
+    /// Applies the document with changes laid over it, which the next one that is applied takes back.
+    pub(crate) fn change(&self, overlay: &Value) -> Result<()> {
+        let mut document = self.document.borrow().clone();
+        platform::merge(&mut document, overlay);
+        self.apply(&document.to_string())
+    }
+
+    /// Applies changes that stay, as there is no way back from them.
+    pub(crate) fn change_for_good(&self, overlay: &Value) -> Result<()> {
+        platform::merge(&mut self.document.borrow_mut(), overlay);
+        self.change(&json!({}))
     }
 
     /// `kubectl apply` of a manifest, as a person does it.
@@ -56,7 +93,12 @@ impl Site {
 
     /// Waits until the status says Ready of this generation, and every pod that should be ready is.
     pub(crate) fn wait_until_ready(&self) -> Result<()> {
-        until("the platform is Ready", READY_LIMIT, || {
+        self.wait_until_ready_within(READY_LIMIT)
+    }
+
+    /// The same with a limit of one's own.
+    pub(crate) fn wait_until_ready_within(&self, limit: Duration) -> Result<()> {
+        until("the platform is Ready", limit, || {
             let platform = self.read_platform()?;
             let conditions = platform["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
             let ready =
@@ -66,6 +108,20 @@ impl Site {
             let workloads = self.kubectl_json(["get", "statefulsets,deployments", "--selector", &self.selector()])?;
             workloads["items"].as_array().map_or(&[][..], Vec::as_slice).iter().try_for_each(be_complete)
         })
+    }
+
+    /// Waits until the operator has looked at the newest generation of the document, whatever it thinks of it.
+    pub(crate) fn wait_until_observed(&self) -> Result<()> {
+        until("the operator has looked at the document", READY_LIMIT, || {
+            let platform = self.read_platform()?;
+            ensure!(platform["status"]["observedGeneration"] == platform["metadata"]["generation"], "an old status");
+            Ok(())
+        })
+    }
+
+    /// Whether there is a platform of this name, of whatever document.
+    pub(crate) fn is_taken(&self) -> Result<bool> {
+        Ok(!self.kubectl(["get", "chatplatform", &self.platform, "--ignore-not-found", "--output=name"])?.is_empty())
     }
 
     pub(crate) fn read_platform(&self) -> Result<Value> {
@@ -84,6 +140,22 @@ impl Site {
         Ok(listed["items"].as_array().cloned().unwrap_or_default())
     }
 
+    /// The objects of a kind that belong to a component.
+    pub(crate) fn of_component(&self, kind: &str, component: &str) -> Result<Vec<Value>> {
+        let label = format!("app.kubernetes.io/name={component},app.kubernetes.io/instance={}", self.platform);
+        let listed = self.kubectl_json(["get", kind, "--selector", &label, "--sort-by=.metadata.name"])?;
+        Ok(listed["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Waits until an object has taken the place of the one of that name that had this identity.
+    pub(crate) fn wait_for_another(&self, kind: &str, name: &str, uid: &Value, limit: Duration) -> Result<()> {
+        until(&format!("another {kind} {name}"), limit, || {
+            let found = self.kubectl_json(["get", kind, name])?;
+            ensure!(found["metadata"]["uid"] != *uid, "it is still the old one");
+            Ok(())
+        })
+    }
+
     /// A value of a Secret.
     pub(crate) fn secret(&self, name: &str, key: &str) -> Result<String> {
         let template = format!("--output=go-template={{{{index .data {key:?} | base64decode}}}}");
@@ -99,6 +171,12 @@ impl Site {
     /// `kubectl` in the platform's namespace.
     pub(crate) fn kubectl<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
         self.cluster.kubectl_command(arguments).arg("--namespace").arg(&self.namespace).output()
+    }
+
+    /// What a command prints that is run in a container of a pod.
+    pub(crate) fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
+        let kubectl = ["exec", pod, "--namespace", &self.namespace, "--container", container, "--"];
+        self.cluster.kubectl(kubectl.iter().chain(command))
     }
 
     /// `kubectl ... -o json` in the platform's namespace.

@@ -1,15 +1,16 @@
 //! The platform under test and the ways to use it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::ops::Deref;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::browser;
+use super::deletion;
 use super::people::Person;
 use super::rest::Rest;
 use super::site::Site;
@@ -33,6 +34,10 @@ pub(crate) struct Stage {
     pub(crate) ready_after: Duration,
     /// From applying the document to an answer of every service.
     pub(crate) answers_after: Duration,
+    /// The same as `ready_after` for the platform that took its place, if one did.
+    pub(crate) next_ready_after: Cell<Option<Duration>>,
+    /// Whether that one could not be made, so that it need not be tried again.
+    pub(crate) next_failed: Cell<bool>,
     authority: NamedTempFile,
     notes: RefCell<Vec<String>>,
 }
@@ -40,12 +45,14 @@ pub(crate) struct Stage {
 impl Stage {
     /// Makes the platform in a cluster whose operator runs and whose nodes hold all images.
     pub(crate) fn set_up(cluster: Cluster, progress: &Progress) -> Result<Self> {
-        let packages = progress.step("clients for scenarios", CURE, |_| {
-            browser::prepare()?;
-            Packages::installed(&source::root()?.join("e2e/client"))
-        })?;
+        let packages = progress
+            .step("clients for scenarios", CURE, |_| Packages::installed(&source::root()?.join("e2e/client")))?;
         let site = Site::new(cluster, NAMESPACE)?;
         progress.step("mail catcher", CURE, |_| site.prepare())?;
+        // On a cluster that an earlier run kept, another platform may be there, and not every one becomes a small one again.
+        if site.is_taken()? && !site.would_be_accepted() {
+            progress.step("remove the platform of an earlier run", CURE, |_| deletion::remove_with_all_data(&site))?;
+        }
         let ready_after = progress.step("platform Ready", CURE, |log| {
             site.apply_platform().inspect_err(|_| {
                 // Without it, the error alone is shown.
@@ -56,10 +63,32 @@ impl Stage {
         let authority = NamedTempFile::new()?;
         fs::write(authority.path(), &certificate)?;
         let rest = Rest::new(&site.cluster.url(), &certificate)?;
-        let notes = RefCell::default();
-        let mut stage = Self { site, rest, packages, ready_after, answers_after: ready_after, authority, notes };
+        let mut stage = Self {
+            site,
+            rest,
+            packages,
+            ready_after,
+            answers_after: ready_after,
+            next_ready_after: Cell::default(),
+            next_failed: Cell::default(),
+            authority,
+            notes: RefCell::default(),
+        };
         stage.answers_after += progress.step("every service answers", CURE, |_| stage.wait_until_usable())?;
         Ok(stage)
+    }
+
+    /// Removes the platform on stage with its data, and makes another one in its place.
+    pub(crate) fn replace_platform(&self, document: Value) -> Result<()> {
+        self.next_ready_after.set(None);
+        if self.is_taken()? {
+            deletion::remove_with_all_data(self)?;
+        }
+        self.plan(document);
+        let took = self.apply_platform()?;
+        self.next_ready_after.set(Some(took));
+        self.trust_anew()?;
+        self.wait_until_usable().map(drop)
     }
 
     /// Waits until the platform is Ready and then until every service answers through the edge; answers how long the latter
@@ -90,6 +119,11 @@ impl Stage {
         self.authority.path()
     }
 
+    /// The same as its content.
+    pub(crate) fn authority(&self) -> Result<String> {
+        fs::read_to_string(self.authority.path()).context("the certificate that was kept is gone")
+    }
+
     /// Has a number printed beside the running scenario's result.
     pub(crate) fn note(&self, note: String) {
         self.notes.borrow_mut().push(note);
@@ -97,6 +131,12 @@ impl Stage {
 
     pub(crate) fn take_notes(&self) -> Vec<String> {
         self.notes.take()
+    }
+}
+
+impl AsRef<Rest> for Stage {
+    fn as_ref(&self) -> &Rest {
+        &self.rest
     }
 }
 

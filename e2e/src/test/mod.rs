@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cache::Cache;
+use crate::cluster::Choice;
 use crate::progress::{Progress, seconds};
 use crate::{interrupt, source};
 
@@ -24,14 +25,11 @@ pub(crate) use tally::Tally;
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// Only the parts, or the scenarios, whose names hold this text
+    /// Only the parts whose names hold this text, or the scenarios whose names or themes (`mongodb::`) do
     pub name: Option<String>,
-    /// Keep the cluster after the run, for looking
-    #[arg(long)]
-    pub keep: bool,
-    /// Run the scenarios on the cluster of this name, which an earlier run kept
-    #[arg(long, value_name = "CLUSTER")]
-    pub on: Option<String>,
+    /// Where the scenarios run
+    #[command(flatten)]
+    pub cluster: Choice,
 }
 
 /// One kind of test.
@@ -127,6 +125,7 @@ mod tests {
     fn a_name_selects_a_part_or_the_scenarios_that_hold_it() {
         assert_eq!(names(Some("unit")), ["unit+integration"]);
         assert_eq!(names(Some("log_out")), ["scenarios"]);
+        assert_eq!(names(Some("mongodb::")), ["scenarios"]);
     }
 
     #[test]
