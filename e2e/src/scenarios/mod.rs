@@ -127,7 +127,6 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     redis::a_killed_master_is_replaced_within_ten_seconds_and_comes_back_as_replica,
     rabbitmq::a_node_killed_under_load_loses_no_event,
     rabbitmq::a_broker_away_for_a_minute_delays_events_and_loses_none,
-    external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
     data::volumes_grow_where_their_class_allows_it_and_nothing_restarts,
     deletion::a_platform_deleted_with_the_policy_delete_leaves_nothing,
 ];
@@ -136,6 +135,10 @@ pub(crate) const ALL: &[Scenario] = scenarios![
 pub(crate) fn prepare() -> Result<()> {
     browser::prepare()
 }
+
+/// Those that run only when they are named: they have not been seen to hold on a cluster yet.
+pub(crate) const BY_NAME: &[Scenario] =
+    scenarios![external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,];
 
 /// Runs `scenarios` one after the other, printing how each went.
 pub(crate) fn run(scenarios: &[&Scenario], stage: &Stage, progress: &Progress) -> Tally {

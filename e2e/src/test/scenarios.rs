@@ -16,7 +16,7 @@ pub(super) fn names() -> Vec<&'static str> {
 
 /// Whether a scenario's name or theme holds this text.
 pub(super) fn is_named(name: &str) -> bool {
-    scenarios::ALL.iter().any(|scenario| scenario.is_called(name))
+    scenarios::ALL.iter().chain(scenarios::BY_NAME).any(|scenario| scenario.is_called(name))
 }
 
 pub(super) fn run(bench: &Bench) -> Result<Tally> {
@@ -32,5 +32,6 @@ pub(super) fn run(bench: &Bench) -> Result<Tally> {
 /// Those whose names or themes hold the text; all when it names the part.
 fn selected(name: Option<&str>) -> Vec<&'static Scenario> {
     let named = |scenario: &&Scenario| name.is_none_or(|name| NAME.contains(name) || scenario.is_called(name));
-    scenarios::ALL.iter().filter(named).collect()
+    let by_name = scenarios::BY_NAME.iter().filter(|scenario| name.is_some_and(|name| scenario.is_called(name)));
+    scenarios::ALL.iter().filter(named).chain(by_name).collect()
 }
