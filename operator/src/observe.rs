@@ -55,6 +55,8 @@ pub struct Observed {
     pub named: BTreeMap<String, Secret>,
     /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
     pub mongodb_members: Option<i32>,
+    /// Whether the replica set serves, as far as it has been asked.
+    pub mongodb_serves: bool,
 }
 
 impl Observed {
@@ -99,6 +101,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         disruption_budgets: list.all("PodDisruptionBudgets").await?,
         named,
         mongodb_members: None,
+        mongodb_serves: false,
     })
 }
 
@@ -129,6 +132,19 @@ impl Lister<'_> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         api.get_opt(name).await.map_err(|source| Error { kind: "Secrets", source: Box::new(source) })
     }
+}
+
+/// Whether a pod takes requests.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none() && has_condition(pod, "Ready", "True")
+}
+
+/// Whether a pod says this of itself.
+#[must_use]
+pub fn has_condition(pod: &Pod, type_: &str, value: &str) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == type_ && condition.status == value)
 }
 
 fn of(labels: &BTreeMap<String, String>, component: Component) -> bool {

@@ -10,7 +10,8 @@ use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use crate::build::{Component, workload};
-use crate::observe::Observed;
+use crate::observe::{Observed, is_ready};
+use crate::provision::Role;
 use crate::provisioner::{Agreement, Provisioner, Refusal};
 use crate::validate::Platform;
 
@@ -77,8 +78,17 @@ impl Provisioned {
 pub struct Proven {
     provisioner: Provisioner,
     proofs: Mutex<HashMap<(String, Component), Proof>>,
-    /// Pods that the replica set of a platform counted on when it was last asked, from ordinal 0 on.
-    counted: Mutex<HashMap<String, i32>>,
+    /// What the replica set of a platform said of itself when it was last asked.
+    sets: Mutex<HashMap<String, ReplicaSet>>,
+}
+
+/// What is known of a replica set.
+#[derive(Clone, Copy, Debug, Default)]
+struct ReplicaSet {
+    /// Pods that it counted on when it last told of any, from ordinal 0 on.
+    members: Option<i32>,
+    /// Whether it took writes when it was last asked.
+    serves: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -149,21 +159,31 @@ impl Proven {
     /// Pods, from ordinal 0 on, that the replica set of a platform counts on, if this process has ever asked it.
     #[must_use]
     pub fn mongodb_members(&self, uid: &str) -> Option<i32> {
-        lock(&self.counted).get(uid).copied()
+        lock(&self.sets).get(uid)?.members
+    }
+
+    /// Whether the replica set of a platform took writes when this process last asked it.
+    #[must_use]
+    pub fn mongodb_serves(&self, uid: &str) -> bool {
+        lock(&self.sets).get(uid).is_some_and(|set| set.serves)
     }
 
     /// Forgets a platform that is no more.
     pub fn forget(&self, uid: &str) {
         self.lock().retain(|(platform, _), _| platform != uid);
-        lock(&self.counted).remove(uid);
+        lock(&self.sets).remove(uid);
     }
 
     fn count(&self, platform: &Platform, components: &[Component], outcomes: &[Result<Agreement, Refusal>]) {
         let mut asked = components.iter().zip(outcomes);
-        let Some((_, Ok(agreement))) = asked.find(|(component, _)| **component == Component::MongoDb) else { return };
-        let ordinals = agreement.members.iter().filter_map(|member| workload::ordinal(&member.pod));
-        if let Some(highest) = ordinals.max() {
-            lock(&self.counted).insert(platform.owner.uid.clone(), highest + 1);
+        let Some((_, outcome)) = asked.find(|(component, _)| **component == Component::MongoDb) else { return };
+        let mut sets = lock(&self.sets);
+        let set = sets.entry(platform.owner.uid.clone()).or_default();
+        let members = outcome.as_ref().map_or(&[][..], |agreement| &agreement.members);
+        set.serves = outcome.as_ref().is_ok_and(|agreement| agreement.ready)
+            || members.iter().any(|member| member.role == Role::Primary);
+        if let Some(highest) = members.iter().filter_map(|member| workload::ordinal(&member.pod)).max() {
+            set.members = Some(highest + 1);
         }
     }
 
@@ -182,13 +202,6 @@ impl Proven {
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
     // A map is whole after any panic elsewhere.
     map.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a pod takes requests.
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// A digest of all that a proof rests on: what was asked of the server, and which processes were asked.

@@ -66,9 +66,19 @@ struct Errand {
     secrets: Vec<Secret>,
     externals: Externals,
     bucket: Option<Bucket>,
+    replica_set: ReplicaSet,
     /// The member of the replica set that shall be primary no more.
     step_down: Option<String>,
     components: Vec<String>,
+}
+
+/// What is known of the replica set beforehand.
+#[derive(Default, Deserialize, Serialize)]
+struct ReplicaSet {
+    /// Pods that run, members or not.
+    pods: u32,
+    /// Whether it has ever served.
+    established: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -116,6 +126,10 @@ impl Provisioner {
                 ObjectStorage::Managed(_) => None,
                 ObjectStorage::External(bucket) => Some(bucket.clone()),
             },
+            replica_set: platform.mongodb.managed().map_or_else(ReplicaSet::default, |mongodb| ReplicaSet {
+                pods: mongodb.pods.unsigned_abs(),
+                established: mongodb.established,
+            }),
             step_down,
             components: components.iter().map(|component| component.name().to_owned()).collect(),
         };
@@ -198,7 +212,9 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
     let outcome = match component {
         Component::MongoDb => match &material.mongodb {
             Supply::Own(own) => {
-                let mut target = mongodb::Target::new(names, own, &material.authority);
+                let ReplicaSet { pods, established } = errand.replica_set;
+                let mut target = mongodb::Target::new(names, pods, own, &material.authority);
+                target.established = established;
                 target.step_down.clone_from(&errand.step_down);
                 mongodb::provision(&target).await
             }

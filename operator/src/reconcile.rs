@@ -97,7 +97,10 @@ impl Error {
 /// word), report.
 async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
     let mut observed = observe::observe(&context.client, document).await?;
-    observed.mongodb_members = document.meta().uid.as_deref().and_then(|uid| context.proven.mongodb_members(uid));
+    if let Some(uid) = document.meta().uid.as_deref() {
+        observed.mongodb_members = context.proven.mongodb_members(uid);
+        observed.mongodb_serves = context.proven.mongodb_serves(uid);
+    }
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use crate::build::workload::ordinal;
+use crate::observe::{has_condition, is_ready};
 use crate::provision::{Member, Role};
 
 /// Label of a pod: the revision of the `StatefulSet` that it was made of (`appsv1.ControllerRevisionHashLabelKey`).
@@ -111,10 +112,6 @@ fn is_going(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
-fn is_ready(pod: &Pod) -> bool {
-    !is_going(pod) && has_condition(pod, "Ready", "True")
-}
-
 /// Whether a pod cannot become ready by itself.
 fn is_broken(pod: &Pod) -> bool {
     let Some(status) = &pod.status else { return false };
@@ -123,9 +120,4 @@ fn is_broken(pod: &Pod) -> bool {
     waiting.any(|reason| !matches!(reason, "ContainerCreating" | "PodInitializing"))
         || has_condition(pod, "PodScheduled", "False")
         || status.phase.as_deref() == Some("Failed")
-}
-
-fn has_condition(pod: &Pod, type_: &str, value: &str) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == type_ && condition.status == value)
 }

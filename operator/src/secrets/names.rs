@@ -52,7 +52,12 @@ impl Names {
     /// `host:port` of each member of the replica set.
     #[must_use]
     pub fn mongodb_members(&self) -> Vec<String> {
-        self.pods("mongodb", self.mongodb_members).map(|host| format!("{host}:27017")).collect()
+        self.mongodb_hosts(self.mongodb_members).collect()
+    }
+
+    /// `host:port` of the first so many pods of the replica set, members or not.
+    pub fn mongodb_hosts(&self, count: u32) -> impl Iterator<Item = String> {
+        self.pods("mongodb", count).map(|host| format!("{host}:27017"))
     }
 
     /// What the certificate of the replica set's members must be valid for: each by its name, however many there are.

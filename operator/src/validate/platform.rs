@@ -196,6 +196,8 @@ pub struct MongoDb {
     pub members: MemberCount,
     /// The pods that shall run: more than members as long as the set still counts on those that are to go.
     pub pods: i32,
+    /// Whether the set has ever served, and so has data.
+    pub established: bool,
     /// The version of the server, three numbers.
     pub version: String,
     /// The volume, CPU and memory of each.

@@ -1,7 +1,9 @@
 //! The fields of `spec`, one by one: each into its typed form, or onto the list of faults.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource;
 use kube::ResourceExt as _;
 
@@ -10,8 +12,9 @@ use super::platform::{
 };
 use super::{Fault, defaults, release};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType, Quantity};
+use crate::build::secrets::ESTABLISHED;
 use crate::build::{Component, images, volume};
-use crate::observe::Observed;
+use crate::observe::{Observed, is_ready};
 use crate::provision::mongodb;
 
 /// The fields that stand on their own.
@@ -239,17 +242,30 @@ impl Checker<'_> {
         let pods = if there > wanted { self.observed.mongodb_members.unwrap_or(there).max(wanted) } else { wanted };
         let version = self.mongodb_version(mongodb.version.as_deref().unwrap_or(defaults::MONGODB_VERSION));
         let each = self.server(Component::MongoDb, mongodb.storage.as_ref(), mongodb.resources.as_ref());
-        Served::Managed(MongoDb { members, pods, version, each })
+        Served::Managed(MongoDb { members, pods, established: self.is_established(), version, each })
     }
 
     fn mongodb_version(&mut self, wanted: &str) -> String {
-        let image = self.set_there(Component::MongoDb).and_then(|set| {
-            set.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref().and_then(images::version)
-        });
-        if let Err(message) = mongodb::release::path(image, wanted) {
+        // What serves counts, not what was last asked for: an upgrade may be stuck. Only where nothing serves is that all there is to go by.
+        let serving = self.observed.pods_of(Component::MongoDb).filter(|pod| is_ready(pod));
+        let mut specs: Vec<&PodSpec> = serving.filter_map(|pod| pod.spec.as_ref()).collect();
+        if specs.is_empty() {
+            specs.extend(self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.template.spec.as_ref()));
+        }
+        let version = |spec: &&PodSpec| images::version(spec.containers.first()?.image.as_deref()?).map(str::to_owned);
+        let before: BTreeSet<String> = specs.iter().filter_map(version).collect();
+        let before = if before.is_empty() { vec![None] } else { before.iter().map(|it| Some(it.as_str())).collect() };
+        if let Some(message) = before.into_iter().find_map(|from| mongodb::release::path(from, wanted).err()) {
             self.fault("spec.mongodb.version", message);
         }
         wanted.to_owned()
+    }
+
+    /// Whether the replica set has ever served: it does, or its Secret says so.
+    fn is_established(&self) -> bool {
+        let name = format!("{}-{}", self.platform, Component::MongoDb.name());
+        let mut secrets = self.observed.secrets.iter().filter(|secret| secret.name_any() == name);
+        self.observed.mongodb_serves || secrets.any(|secret| secret.annotations().contains_key(ESTABLISHED))
     }
 
     fn redis(&mut self, redis: &api::Redis) -> Served<Servers> {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceSpec};
 use kube::api::ObjectMeta;
 use serde_json::json;
 
@@ -233,6 +233,53 @@ fn a_version_of_mongodb_that_cannot_be_reached_from_the_one_that_runs_is_refused
     assert!(run(&json!({"mongodb": {"version": "7.0.12"}}), &observed).is_ok());
     assert_eq!(faults(&json!({"mongodb": {"version": "8.0.1"}}), &observed), ["spec.mongodb.version"]);
     assert_eq!(faults(&json!({"mongodb": {"version": "5.0.1"}}), &observed), ["spec.mongodb.version"]);
+}
+
+/// A pod of the replica set, ready or not, of an image with this tag.
+fn member(ordinal: i32, tag: &str, ready: bool) -> Pod {
+    let pod = json!({
+        "metadata": {
+            "name": format!("acme-mongodb-{ordinal}"),
+            "labels": {"app.kubernetes.io/name": "mongodb", "app.kubernetes.io/instance": "acme"},
+        },
+        "spec": {"containers": [{"name": "mongodb", "image": format!("mongo:{tag}")}]},
+        "status": {"conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+    });
+    serde_json::from_value(pod).unwrap()
+}
+
+#[test]
+fn what_an_upgrade_of_mongodb_may_lead_to_goes_by_the_members_that_serve_and_not_by_what_was_asked_for() {
+    // 7.0.0 was asked for, and the first member that was to be it does not come up.
+    let mut observed = running(&json!({"mongodb": {"version": "7.0.0"}}));
+    observed.pods = vec![member(0, "6.0.5", true), member(1, "6.0.5", true), member(2, "7.0.0", false)];
+    let allowed = |version: &str, observed: &Observed| run(&json!({"mongodb": {"version": version}}), observed).is_ok();
+    assert!(!allowed("8.0.1", &observed));
+    assert!(allowed("7.0.12", &observed) && allowed("6.0.5", &observed), "forward, or back");
+    observed.pods[2] = member(2, "7.0.0", true);
+    assert!(!allowed("8.0.1", &observed) && !allowed("6.0.5", &observed), "members of two series");
+    for pod in &mut observed.pods {
+        *pod = member(0, "7.0.0", true);
+    }
+    assert!(allowed("8.0.1", &observed));
+}
+
+#[test]
+fn that_a_replica_set_has_had_data_is_written_on_its_secret_and_read_from_there() {
+    let is_established = |platform: &Platform| platform.mongodb.managed().unwrap().established;
+    let mut observed = Observed::default();
+    let new = run(&json!({}), &observed).unwrap();
+    assert!(!is_established(&new));
+    observed.secrets = crate::build::secrets::build(&new);
+    assert!(!is_established(&run(&json!({}), &observed).unwrap()), "nobody has seen it serve");
+
+    observed.mongodb_serves = true;
+    let serving = run(&json!({}), &observed).unwrap();
+    assert!(is_established(&serving));
+
+    // Another process, that has never asked the set.
+    let observed = Observed { secrets: crate::build::secrets::build(&serving), ..Observed::default() };
+    assert!(is_established(&run(&json!({}), &observed).unwrap()));
 }
 
 #[test]

@@ -12,11 +12,20 @@ mod writer;
 
 use mongodb::bson::doc;
 use operator::provision::Error;
-use operator::provision::mongodb::provision;
+use operator::provision::mongodb::{Target, provision};
 use secrecy::ExposeSecret as _;
 
 use self::cluster::{Cluster, integer};
-use super::nobody;
+use super::{material, names, nobody};
+
+#[test]
+fn pods_that_run_beyond_the_members_of_a_platforms_set_are_asked_too_as_those_that_leave() {
+    let material = material();
+    let target = Target::new(&names(), 3, material.mongodb.own().unwrap(), &material.authority);
+    let of = |ordinal| format!("acme-mongodb-{ordinal}.acme-mongodb.chat.svc:27017");
+    assert_eq!(target.members, [of(0)]);
+    assert_eq!(target.leaving, [of(1), of(2)]);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_member_becomes_a_set_that_is_left_alone_from_then_on() {

@@ -6,6 +6,7 @@ use super::contacts::Contacts;
 use super::member::Standing;
 use super::pace::{Halt, Pace};
 use super::{Target, configuration};
+use crate::build::secrets::ESTABLISHED;
 use crate::provision::{Error, Server};
 
 /// Initiates the set where it is certain that nobody has: all who could know of one answer, and none does.
@@ -36,7 +37,10 @@ pub(super) async fn ensure(target: &Target, contacts: &mut Contacts<'_>, pace: &
     if target.established {
         return Err(Halt::Failed(first.conflict(
             "is empty, and so is every other member, though the set has had data: all volumes are lost",
-            "Restore one of them from a backup, or delete the platform and make a new one",
+            &format!(
+                "Restore one of them from a backup. To begin anew with nothing, remove annotation {ESTABLISHED} from the Secret of the \
+                 replica set's key file"
+            ),
         )));
     }
     pace.step()?;

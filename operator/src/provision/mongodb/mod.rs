@@ -60,13 +60,14 @@ pub struct Target {
 }
 
 impl Target {
-    /// The set of a platform.
+    /// The set of a platform, of which so many pods run: those beyond its members are to leave.
     #[must_use]
-    pub fn new(names: &Names, own: &secrets::MongoDb, authority: &Certificate) -> Self {
+    pub fn new(names: &Names, pods: u32, own: &secrets::MongoDb, authority: &Certificate) -> Self {
+        let members = names.mongodb_members();
         Self {
             replica_set: Names::REPLICA_SET.to_owned(),
-            members: names.mongodb_members(),
-            leaving: Vec::new(),
+            leaving: names.mongodb_hosts(pods).skip(members.len()).collect(),
+            members,
             key_file: own.key_file.clone(),
             users: own.users.clone(),
             authority: Some(authority.pem().to_owned()),
