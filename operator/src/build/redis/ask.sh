@@ -6,6 +6,32 @@
 # REDIS_SETTINGS  folder of settings and secrets, read only
 # REDIS_DATA      folder of the volume
 
+# The domain of the namespace, from the resolver's own settings. A name that is whole, with a dot at its end, is asked for once, and of
+# the cluster's own name server alone. Of a pod that is gone any other name would be asked for everywhere, in the end of a name server
+# outside that may not answer; and a sentinel that waits for that does not watch.
+domain=''
+for word in $(sed -n 's/^search //p' /etc/resolv.conf); do
+    case $word in *.svc.*)
+        domain=$word
+        break
+        ;;
+    esac
+done
+
+# whole MEMBER: the same with a whole name. Addresses stay.
+whole() {
+    case $1 in
+    [0-9]*) echo "$1" ;;
+    *) echo "${1%%:*}${domain:+.$domain.}:${1#*:}" ;;
+    esac
+}
+members=''
+for word in $REDIS_MEMBERS; do
+    members="$members${members:+ }$(whole "$word")"
+done
+REDIS_MEMBERS=$members
+REDIS_SELF=$(whole "$REDIS_SELF")
+
 # split MEMBER: its parts, in $host, $port and $sentinel_port.
 split() {
     host=${1%%:*}

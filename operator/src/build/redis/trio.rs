@@ -104,8 +104,7 @@ fn mounts() -> Vec<VolumeMount> {
 
 /// What the scripts go by; `ask.sh` says what is what.
 fn environment(platform: &Platform, servers: &Servers) -> Vec<EnvVar> {
-    // Without the namespace: everybody who needs these names is in it, and the resolver finds them at its first try, which matters as
-    // sentinels look names up with each message of another.
+    // Without the domain, which the scripts find out: a cluster may have another than most.
     let service = platform.names.object(COMPONENT.name());
     let member = |pod: &str| format!("{pod}.{service}:{PORT}:{SENTINEL_PORT}");
     let members: Vec<_> = (0..servers.replicas).map(|ordinal| member(&format!("{service}-{ordinal}"))).collect();
@@ -116,7 +115,7 @@ fn environment(platform: &Platform, servers: &Servers) -> Vec<EnvVar> {
         env("REDIS_MASTER", Names::REDIS_MASTER),
         env("REDIS_SETTINGS", SETTINGS),
         env("REDIS_DATA", DATA),
-        // A sentinel that waits for a name does nothing else, and distrusts itself for half a minute when that took two seconds.
+        // A sentinel that waits for a name does nothing else, and when that takes two seconds it acts on nothing for half a minute.
         env("RES_OPTIONS", "timeout:1 attempts:1"),
     ]
 }

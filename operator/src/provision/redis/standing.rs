@@ -98,14 +98,18 @@ fn several(target: &Target, parts: &[(&str, Option<Part>)], sentinels: &[Option<
 }
 
 impl Target {
-    /// The pod of the server that is known to others by this address. They may leave out the end of a host's name.
+    /// The pod of the server that is known to others by this address. One of us may leave out the end of a host's name.
     fn pod(&self, host: &str, port: u16) -> Option<&str> {
         let is_meant = |server: &&super::Instance| {
-            let rest = server.host.strip_prefix(host);
-            server.port == port && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            server.port == port && (begins(&server.host, host) || begins(host, &server.host))
         };
         self.servers.iter().find(is_meant).map(|server| server.pod.as_str())
     }
+}
+
+/// Whether a name begins with another, label by label.
+fn begins(name: &str, other: &str) -> bool {
+    name.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn member(pod: &str, is_master: bool, part: Option<Part>) -> Member {
@@ -159,7 +163,7 @@ mod tests {
     }
 
     fn names(pod: u32) -> Option<Master> {
-        Some(Some((format!("acme-redis-{pod}.acme-redis"), 6379)))
+        Some(Some((format!("acme-redis-{pod}.acme-redis.ns.svc.cluster.local."), 6379)))
     }
 
     const IN_SYNC: Part = Part::Replica { linked: true };
