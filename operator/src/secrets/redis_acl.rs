@@ -77,7 +77,7 @@ impl Rules {
             "operator" => ("-@all +@connection +acl +info +sentinel|get-master-addr-by-name +sentinel|master", ""),
             SENTINEL => (
                 "-@all +ping +publish +client|setname +sentinel|is-master-down-by-addr \
-                 +sentinel|get-master-addr-by-name +sentinel|master +sentinel|failover",
+                 +sentinel|get-master-addr-by-name +sentinel|master +sentinel|failover +sentinel|debug",
                 HELLO,
             ),
             _ => ("-@all", ""),
