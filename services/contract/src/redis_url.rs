@@ -173,7 +173,10 @@ mod tests {
             ("r-1.r.ns.svc:26379", "redis://chat:pw@r-1.r.ns.svc:26379/".to_owned()),
         ];
         assert_eq!(url.sentinels().collect::<Vec<_>>(), expected);
-        assert_eq!(url.server("r-1.r.ns.svc.cluster.local.", 6379), "redis://chat:pw@r-1.r.ns.svc.cluster.local.:6379/2");
+        assert_eq!(
+            url.server("r-1.r.ns.svc.cluster.local.", 6379),
+            "redis://chat:pw@r-1.r.ns.svc.cluster.local.:6379/2"
+        );
         assert_eq!(url.server("::1", 6379), "redis://chat:pw@[::1]:6379/2");
     }
 
