@@ -47,6 +47,8 @@ pub(super) fn what_cannot_shrink_is_refused_and_the_field_named(stage: &Stage) -
         ),
         (json!({"redis": {"replicas": 1}}), "spec.redis.replicas", "shrink"),
         (json!({"rabbitmq": {"replicas": 1}}), "spec.rabbitmq.replicas", "shrink"),
+        (json!({"redis": {"replicas": null}}), "spec.redis.replicas", "shrink"),
+        (json!({"rabbitmq": null}), "spec.rabbitmq.replicas", "shrink"),
         (json!({"redis": {"storage": {"className": "another"}}}), "spec.redis.storage", "className"),
     ];
     for (change, field, word) in refusals {

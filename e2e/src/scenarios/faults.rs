@@ -83,6 +83,37 @@ impl Drop for Paused<'_> {
     }
 }
 
+/// A pod that is gone as if its node were: nothing of it is left in the cluster, and none takes its place for as long as this lives.
+pub(crate) struct Gone<'a> {
+    site: &'a Site,
+    node: String,
+    /// When its process died.
+    pub(crate) at: Instant,
+}
+
+impl<'a> Gone<'a> {
+    /// Takes away a pod whose volume is bound to its node, and kills the main process of a container of it.
+    pub(crate) fn begin(site: &'a Site, pod: &str, container: &str) -> Result<Self> {
+        let found = site.kubectl_json(["get", "pod", pod])?;
+        let process = Process::of(&site.cluster, &found, container)?;
+        let node = found["spec"]["nodeName"].as_str().context("the pod is on no node")?.to_owned();
+        // From here on the node is given back when this is dropped.
+        let mut gone = Self { site, node, at: Instant::now() };
+        site.cluster.kubectl(["cordon", &gone.node])?;
+        site.kubectl(["delete", "pod", pod, "--grace-period=0", "--force", "--wait=false"])?;
+        // It may be dead by now, since the node was told.
+        gone.at = process.kill().unwrap_or_else(|_| Instant::now());
+        Ok(gone)
+    }
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        // Whoever waits for the platform next sees what went wrong with that.
+        let _ = self.site.cluster.kubectl_command(["uncordon", &self.node]).shielded().execute();
+    }
+}
+
 /// A cluster whose operator does not run, for as long as this lives.
 pub(crate) struct OperatorAway<'a>(&'a Site);
 

@@ -125,6 +125,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     mongodb::a_primary_killed_while_the_operator_is_away_is_replaced_all_the_same,
     mongodb::a_member_whose_volume_is_lost_is_filled_anew,
     redis::a_killed_master_is_replaced_within_ten_seconds_and_comes_back_as_replica,
+    redis::a_master_whose_pod_is_gone_is_replaced_within_ten_seconds,
     rabbitmq::a_node_killed_under_load_loses_no_event,
     rabbitmq::a_broker_away_for_a_minute_delays_events_and_loses_none,
     data::volumes_grow_where_their_class_allows_it_and_nothing_restarts,

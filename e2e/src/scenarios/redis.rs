@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Stage;
 use super::chronicle::Chronicle;
-use super::faults::{self, name_of, pods_of};
+use super::faults::{self, Gone, name_of, pods_of};
 use super::people::{Person, text};
 use super::production;
 use super::rest::Rest;
@@ -45,6 +45,24 @@ pub(super) fn a_killed_master_is_replaced_within_ten_seconds_and_comes_back_as_r
     stage.wait_until_ready()?;
     ensure!(role(stage, &old)? == "slave", "{old} came back as {}", role(stage, &old)?);
     ensure!(role(stage, &new)? == "master", "{new} is {} now", role(stage, &new)?);
+    stage.note(format!("sessions work after {}; master {old}, then {new}", seconds(outage)));
+    Ok(())
+}
+
+pub(super) fn a_master_whose_pod_is_gone_is_replaced_within_ten_seconds(stage: &Stage) -> Result<()> {
+    production::on_stage(stage)?;
+    let (ada, eve) = (Person::register(stage, "ada")?, Person::register(stage, "eve")?);
+    stage.rest.post("/api/v1/auth/logout", &eve.access_token, &json!({"refreshToken": eve.refresh_token}))?;
+    let old = master(stage)?;
+    // Its name is not to be found any more either, which is another thing than a name of somebody who does not answer.
+    let gone = Gone::begin(stage, &old, CONTAINER)?;
+    let outage = until_sessions_work(stage, &ada, &eve, gone.at)?;
+    ensure!(outage <= OUTAGE_LIMIT, "sessions work only after {}", seconds(outage));
+    let new = master(stage)?;
+    ensure!(new != old, "{old} is master though its pod is gone");
+    drop(gone);
+    stage.wait_until_ready()?;
+    ensure!(role(stage, &old)? == "slave", "{old} came back as {}", role(stage, &old)?);
     stage.note(format!("sessions work after {}; master {old}, then {new}", seconds(outage)));
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use super::libtest::Reader;
-use super::stream::stream;
+use super::stream::{stream, watched};
 use super::{Bench, Tally};
 
 pub(super) fn format(bench: &Bench) -> Result<Tally> {
@@ -16,6 +17,9 @@ pub(super) fn format(bench: &Bench) -> Result<Tally> {
 pub(super) fn lints(bench: &Bench) -> Result<Tally> {
     check(bench, "lints", &["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }
+
+/// No test takes nearly as long.
+const PATIENCE: Duration = Duration::from_mins(8);
 
 /// Unit tests, and integration tests against real servers, which all of them share.
 pub(super) fn tests(bench: &Bench) -> Result<Tally> {
@@ -31,12 +35,15 @@ pub(super) fn tests(bench: &Bench) -> Result<Tally> {
     let mut command = cargo(bench, &["test", "--release", "--workspace", "--no-fail-fast"]);
     command.envs(servers?);
     let mut reader = Reader::default();
-    let ended = stream(command, &log(bench, "tests"), |line| {
+    let ended = watched(command, &log(bench, "tests"), Some(PATIENCE), |line| {
         if let Some(text) = reader.line(line) {
             bench.progress.say(text);
         }
     })?;
-    let mut total = reader.total;
+    let (mut total, unfinished) = reader.end();
+    if let Some(unfinished) = unfinished {
+        bench.progress.say(unfinished);
+    }
     if !ended.succeeded && total.failed == 0 {
         println!("{}", ended.last_lines(60));
         total += Tally::failed();

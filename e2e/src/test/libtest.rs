@@ -1,12 +1,18 @@
 //! What `cargo test` prints, read as it comes.
 
+use std::collections::BTreeSet;
+
 use super::Tally;
+use super::stream::SILENT;
 
 /// The state of reading.
 #[derive(Default)]
 pub(super) struct Reader {
-    pub(super) total: Tally,
-    running: String,
+    total: Tally,
+    /// The binary whose result has not been read yet.
+    running: Option<String>,
+    /// Its tests that take long and are not over.
+    slow: BTreeSet<String>,
     failures: Option<Vec<String>>,
 }
 
@@ -14,8 +20,19 @@ impl Reader {
     /// Takes the next line; answers what is worth showing of it.
     pub(super) fn line(&mut self, line: &str) -> Option<String> {
         if let Some(binary) = binary(line) {
-            self.running = binary;
-            return None;
+            let unfinished = self.unfinished();
+            self.running = Some(binary);
+            return unfinished;
+        }
+        if line.starts_with(SILENT) {
+            return Some(line.to_owned());
+        }
+        if let Some(test) = line.strip_prefix("test ") {
+            if let Some(test) = test.strip_suffix(" has been running for over 60 seconds") {
+                self.slow.insert(test.to_owned());
+            } else if let Some((test, _)) = test.split_once(" ... ") {
+                self.slow.remove(test);
+            }
         }
         if let Some(result) = line.strip_prefix("test result: ") {
             return self.result(result);
@@ -29,12 +46,29 @@ impl Reader {
         None
     }
 
+    /// The sum of all results, and what is worth showing of a binary that did not come to one.
+    pub(super) fn end(mut self) -> (Tally, Option<String>) {
+        let unfinished = self.unfinished();
+        (self.total, unfinished)
+    }
+
+    /// A binary that ended without a result has failed, however far it came.
+    fn unfinished(&mut self) -> Option<String> {
+        let running = self.running.take()?;
+        self.total += Tally::failed();
+        let slow: Vec<String> = std::mem::take(&mut self.slow).into_iter().collect();
+        let slow = if slow.is_empty() { "none that took long".to_owned() } else { slow.join(", ") };
+        Some(format!("{running}: ended before its tests did; still under way: {slow}"))
+    }
+
     fn result(&mut self, result: &str) -> Option<String> {
         let tally = Tally { passed: count(result, "passed")?, failed: count(result, "failed")? };
         self.total += tally;
         let failures = self.failures.take().map(|lines| format!("\n{}", lines.join("\n"))).unwrap_or_default();
         let time = result.rsplit_once("finished in ").map_or("", |(_, time)| time);
-        (tally != Tally::default()).then(|| format!("{}: {tally} ({time}){failures}", self.running))
+        self.slow.clear();
+        let running = self.running.take().unwrap_or_default();
+        (tally != Tally::default()).then(|| format!("{running}: {tally} ({time}){failures}"))
     }
 }
 
@@ -82,10 +116,40 @@ test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
     fn results_are_added_up_and_failures_shown_with_their_reason() {
         let mut reader = Reader::default();
         let shown: Vec<_> = OUTPUT.lines().filter_map(|line| reader.line(line)).collect();
-        assert_eq!(reader.total, Tally { passed: 13, failed: 1 });
+        assert_eq!(reader.end(), (Tally { passed: 13, failed: 1 }, None));
         assert_eq!(shown.len(), 2, "{shown:?}");
         assert!(shown[0].starts_with("auth src/lib.rs: 1 passed, 1 failed (1.25s)\n"), "{}", shown[0]);
         assert!(shown[0].contains("it broke"), "{}", shown[0]);
         assert_eq!(shown[1], "servers documentation: 12 passed, 0 failed (0.02s)");
+    }
+
+    #[test]
+    fn a_binary_that_was_killed_has_failed_and_the_tests_it_hung_in_are_named() {
+        let output = format!(
+            "     Running tests/a.rs (/t/a-0)
+test one has been running for over 60 seconds
+test two has been running for over 60 seconds
+test one ... ok
+{SILENT} a
+     Running tests/b.rs (/t/b-0)
+test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s
+     Running tests/c.rs (/t/c-0)"
+        );
+        let mut reader = Reader::default();
+        let shown: Vec<_> = output.lines().filter_map(|line| reader.line(line)).collect();
+        assert_eq!(
+            shown,
+            [
+                format!("{SILENT} a"),
+                "a tests/a.rs: ended before its tests did; still under way: two".to_owned(),
+                "b tests/b.rs: 2 passed, 0 failed (0.02s)".to_owned(),
+            ]
+        );
+        let (total, unfinished) = reader.end();
+        assert_eq!(total, Tally { passed: 2, failed: 2 });
+        assert_eq!(
+            unfinished.unwrap(),
+            "c tests/c.rs: ended before its tests did; still under way: none that took long"
+        );
     }
 }

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::unistd::Pid;
 
 use crate::interrupt;
 use crate::progress::tail;
 
 /// How long a program prints nothing before it is looked at whether it still runs.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// How a line begins that tells of programs killed for their silence; their names follow.
+pub(super) const SILENT: &str = "killed, as nothing was heard for too long:";
 
 /// How a program ended, and where everything it printed is.
 pub(super) struct Ended {
@@ -32,7 +36,18 @@ impl Ended {
 }
 
 /// Runs `command`; every line it prints, on either stream, goes to the file `log` and to `line`.
-pub(super) fn stream(mut command: Command, log: &Path, mut line: impl FnMut(&str)) -> Result<Ended> {
+pub(super) fn stream(command: Command, log: &Path, line: impl FnMut(&str)) -> Result<Ended> {
+    watched(command, log, None, line)
+}
+
+/// The same for a program that runs others one after the other: what it runs is killed when nothing was printed for as long as `patience`,
+/// and the program goes on with the next. Of that `line` is told as well.
+pub(super) fn watched(
+    mut command: Command,
+    log: &Path,
+    patience: Option<Duration>,
+    mut line: impl FnMut(&str),
+) -> Result<Ended> {
     interrupt::check()?;
     if let Some(folder) = log.parent() {
         std::fs::create_dir_all(folder)?;
@@ -47,22 +62,46 @@ pub(super) fn stream(mut command: Command, log: &Path, mut line: impl FnMut(&str
     drop(command);
     let lines = lines(reader);
     let mut status = None;
+    let mut heard = Instant::now();
     // Something that the program started and left behind may hold the pipe open for ever: then the program's end is the end.
     loop {
         match lines.recv_timeout(QUIET) {
             Ok(text) => {
                 writeln!(file, "{text}")?;
                 line(&text);
+                heard = Instant::now();
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) if status.is_some() => break,
-            Err(RecvTimeoutError::Timeout) => status = child.try_wait()?,
+            Err(RecvTimeoutError::Timeout) => {
+                status = child.try_wait()?;
+                if patience.is_some_and(|patience| status.is_none() && heard.elapsed() > patience) {
+                    let text = format!("{SILENT} {}", kill_children(child.id()));
+                    writeln!(file, "{text}")?;
+                    line(&text);
+                    heard = Instant::now();
+                }
+            }
         }
     }
     let status = status.map_or_else(|| child.wait(), Ok)?;
     drop(registered);
     interrupt::check()?;
     Ok(Ended { succeeded: status.success(), log: log.to_owned() })
+}
+
+/// Kills what a program has started, and tells the names.
+fn kill_children(parent: u32) -> String {
+    let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = folders.filter_map(|folder| folder.file_name().to_str()?.parse::<i32>().ok());
+    let killed = pids.filter_map(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        // proc(5): the state follows, then the parent.
+        let is_child = rest.split_whitespace().nth(1) == Some(parent.to_string().as_str());
+        (is_child && kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok()).then(|| name.to_owned())
+    });
+    killed.collect::<Vec<_>>().join(", ")
 }
 
 fn lines(reader: PipeReader) -> Receiver<String> {
@@ -123,6 +162,17 @@ mod tests {
             scope.spawn(run).join().unwrap()
         });
         assert!(!ended.succeeded && !ended.last_lines(1).starts_with("went on"));
+    }
+
+    #[test]
+    fn a_program_within_that_hangs_is_killed_and_named_and_the_next_one_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600; echo next"]);
+        let mut lines = Vec::new();
+        let patience = Some(Duration::from_millis(100));
+        watched(command, &folder.path().join("log"), patience, |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(lines, [format!("{SILENT} sleep"), "next".to_owned()]);
     }
 
     #[test]

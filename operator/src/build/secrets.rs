@@ -32,7 +32,8 @@ pub fn build(platform: &Platform) -> Vec<Secret> {
             {
                 metadata.owner_references = None;
             }
-            if *rendered.name() == replica_set && platform.mongodb.managed().is_some_and(|mongodb| mongodb.established) {
+            if *rendered.name() == replica_set && platform.mongodb.managed().is_some_and(|mongodb| mongodb.established)
+            {
                 metadata.annotations.get_or_insert_default().insert(ESTABLISHED.into(), "true".into());
             }
             Some(rendered.to_secret(metadata))

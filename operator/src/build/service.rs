@@ -8,6 +8,7 @@ use super::container::{container, env, mount, mount_read_only, port};
 use super::probe::{Question, probed};
 use super::workload::{Pods, Rolling, deployment, leave_first};
 use super::{labels, network, security, volume};
+use crate::secrets::Names;
 use crate::validate::{Platform, Workload};
 
 /// The port of requests.
@@ -77,7 +78,10 @@ impl<'a> Shape<'a> {
     /// The service's own login to Redis.
     #[must_use]
     pub fn redis(self) -> Self {
-        self.secret("redis", "url_file", "redis-url")
+        let shape = self.secret("redis", "url_file", "redis-url");
+        // Only the authority of somebody else's server: the platform's own speaks plainly.
+        let has_authority = shape.platform.material.redis.authority().is_some();
+        if has_authority { shape.secret("redis", "authority_file", Names::AUTHORITY) } else { shape }
     }
 
     /// The service's own login to `RabbitMQ`.
@@ -119,7 +123,7 @@ impl<'a> Shape<'a> {
             sidecars: vec![],
             // Settings are in the environment and so in the pod template; files are read again when they change. What names the servers
             // is read at the start alone.
-            read_at_start: servers(platform),
+            read_at_start: servers(platform).into_iter().chain(account(platform, component)).collect(),
             grace_seconds: GRACE_SECONDS,
             rolling: Rolling::ByItself,
         };
@@ -133,6 +137,12 @@ impl<'a> Shape<'a> {
 fn servers(platform: &Platform) -> Vec<String> {
     let sentinel = platform.redis.managed().is_some_and(|redis| redis.replicas > 1);
     sentinel.then(|| "redis+sentinel".to_owned()).into_iter().chain(platform.material.external_connections()).collect()
+}
+
+/// The account at the S3 store, of the only service that has one.
+fn account(platform: &Platform, component: Component) -> Option<String> {
+    let has_one = component == Component::Media;
+    has_one.then(|| platform.material.read_at_start(Component::ObjectStorage.name())).flatten()
 }
 
 /// The `ConfigMap` of the public keys by which every service verifies tokens.

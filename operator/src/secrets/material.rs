@@ -69,7 +69,9 @@ impl<T> Supply<T> {
         }
     }
 
-    fn authority(&self) -> Option<&str> {
+    /// The authority by which somebody else's server is believed, PEM; none where there is no such server or it needs none.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
         match self {
             Self::Own(_) => None,
             Self::External(connection) => connection.authority.as_deref(),

@@ -55,7 +55,8 @@ async fn start(material: &Material) -> (RabbitMq, Target) {
 async fn connect(address: &str, login: &Login, virtual_host: &str) -> lapin::Result<Connection> {
     let password = login.password.expose_secret();
     let uri = format!("amqp://{}:{password}@{address}/{virtual_host}", login.user);
-    Connection::connect(&uri, ConnectionProperties::default()).await
+    let connecting = Connection::connect(&uri, ConnectionProperties::default());
+    tokio::time::timeout(Duration::from_mins(1), connecting).await.expect("the broker neither takes nor refuses it")
 }
 
 async fn channel(connection: &Connection) -> Channel {

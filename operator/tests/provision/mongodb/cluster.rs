@@ -135,19 +135,21 @@ impl Cluster {
     }
 
     pub(super) async fn write(&self, user: &str, id: i64) -> mongodb::error::Result<()> {
-        self.things(user).insert_one(doc! {"_id": id}).await.map(drop)
+        let concern = WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(LIMIT).build();
+        self.things(user).insert_one(doc! {"_id": id}).write_concern(concern).await.map(drop)
     }
 
     /// Writes and waits until so many members have it.
     pub(super) async fn write_to_members(&self, user: &str, id: i64, members: u32) {
-        let concern = WriteConcern::builder().w(Acknowledgment::Nodes(members)).build();
+        let concern = WriteConcern::builder().w(Acknowledgment::Nodes(members)).w_timeout(LIMIT).build();
         self.things(user).insert_one(doc! {"_id": id}).write_concern(concern).await.unwrap();
     }
 
     /// What a majority has of what was written.
     pub(super) async fn written(&self, user: &str) -> Vec<i64> {
         let things = self.things(user);
-        let found = things.find(doc! {}).sort(doc! {"_id": 1}).read_concern(ReadConcern::majority()).await.unwrap();
+        let find = things.find(doc! {}).sort(doc! {"_id": 1}).read_concern(ReadConcern::majority()).max_time(LIMIT);
+        let found = find.await.unwrap();
         let found: Vec<Document> = found.try_collect().await.unwrap();
         found.iter().map(|thing| integer(thing, "_id")).collect()
     }

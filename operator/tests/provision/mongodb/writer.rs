@@ -47,7 +47,8 @@ impl Writer {
     /// Stops it, and checks that all that was acknowledged is there.
     pub(super) async fn check(self, cluster: &Cluster) -> Record {
         self.stop.store(true, Ordering::Release);
-        let record = self.work.await.unwrap();
+        let ending = tokio::time::timeout(Duration::from_mins(2), self.work);
+        let record = ending.await.expect("a write is neither acknowledged nor refused").unwrap();
         let found = cluster.written("chat").await;
         let lost: Vec<_> = record.acknowledged.iter().filter(|id| found.binary_search(id).is_err()).collect();
         assert!(lost.is_empty(), "{} of {} acknowledged writes are lost", lost.len(), record.acknowledged.len());

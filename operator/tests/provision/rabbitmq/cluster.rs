@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
-use std::process::{Command, Stdio};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use lapin::message::BasicGetMessage;
@@ -15,6 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::*;
 
 const SOON: Duration = Duration::from_mins(2);
+const CONFIRM: Duration = Duration::from_secs(5);
 const QUEUE: &str = "notification.events";
 const ALL: [usize; 3] = [0, 1, 2];
 
@@ -71,8 +74,8 @@ impl House {
     async fn fill(&self, numbers: Range<u32>) {
         let connection = self.connection().await;
         let own = channel(&connection).await;
-        declare(&own, QUEUE).await.unwrap();
-        bind(&own, QUEUE).await.unwrap();
+        soon("the queue", declare(&own, QUEUE)).await.unwrap();
+        soon("the binding", bind(&own, QUEUE)).await.unwrap();
         let address = self.cluster.address();
         let publisher = connect(address, login(&self.target.users, "chat"), Names::VIRTUAL_HOST).await.unwrap();
         let publisher = channel(&publisher).await;
@@ -85,24 +88,24 @@ impl House {
                 let sent = publisher.basic_publish(EXCHANGE.into(), kind.into(), options, &body, properties.clone());
                 sent.await.unwrap().await.unwrap()
             };
-            // While a queue has no leader, the first thing that a channel sends to it is rejected.
-            let mut confirmed = send().await;
-            while confirmed == Confirmation::Nack(None) {
-                confirmed = send().await;
+            // While a queue changes its leader, what is sent to it may be rejected, or never be confirmed: then it is sent again.
+            let deadline = Instant::now() + SOON;
+            let mut confirmed = tokio::time::timeout(CONFIRM, send()).await;
+            while confirmed != Ok(Confirmation::Ack(None)) {
+                assert!(Instant::now() < deadline, "{number}: {confirmed:?}");
+                confirmed = tokio::time::timeout(CONFIRM, send()).await;
             }
-            assert_eq!(confirmed, Confirmation::Ack(None), "{number}");
         }
     }
 
-    /// Takes everything out of the queue.
-    async fn drain(&self) -> Vec<u32> {
+    /// Takes everything out of the queue, what was sent twice once.
+    async fn drain(&self) -> BTreeSet<u32> {
         let connection = self.connection().await;
         let channel = channel(&connection).await;
-        let mut taken = Vec::new();
-        while let Some(BasicGetMessage { delivery, .. }) =
-            channel.basic_get(QUEUE.into(), BasicGetOptions { no_ack: true }).await.unwrap()
-        {
-            taken.push(u32::from_be_bytes(delivery.data.try_into().unwrap()));
+        let mut taken = BTreeSet::new();
+        let next = || soon("a message", channel.basic_get(QUEUE.into(), BasicGetOptions { no_ack: true }));
+        while let Some(BasicGetMessage { delivery, .. }) = next().await.unwrap() {
+            taken.insert(u32::from_be_bytes(delivery.data.try_into().unwrap()));
         }
         taken
     }
@@ -120,15 +123,61 @@ impl House {
         }
     }
 
-    /// What a pod does before it is told to stop.
-    fn leave(&self, node: usize) -> Command {
+    /// Begins what a pod does before it is told to stop.
+    fn leave(&self, node: usize) -> Leaving {
         let mut command = self.cluster.script(node, "leave.escript").unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        command
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let (said, lines) = mpsc::channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        Leaving { child, lines }
     }
 
     fn starts(&self, node: usize) -> usize {
         self.cluster.log(node).matches("Starting RabbitMQ ").count()
+    }
+}
+
+/// A script at work.
+struct Leaving {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Leaving {
+    /// The next line that it says.
+    fn says(&self) -> String {
+        self.lines.recv_timeout(SOON).unwrap()
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it is over, and well.
+    fn ends(mut self) {
+        let deadline = Instant::now() + SOON;
+        while !self.is_over() {
+            assert!(Instant::now() < deadline, "it does not end");
+            thread::sleep(Duration::from_millis(25));
+        }
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // Over already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a client gets in time. A broker that is not whole may leave a client without an answer.
+async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(SOON, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("no {what} within {SOON:?}"),
     }
 }
 
@@ -166,7 +215,7 @@ async fn a_broker_grows_with_its_queues_and_outlives_the_loss_of_a_volume_and_a_
     }
     house.cluster.start_nodes(ALL).unwrap();
     house.says(2, "3 of 3 nodes run, quorum of 1 queues safe").await;
-    assert_eq!(house.drain().await, (0..150).collect::<Vec<_>>());
+    assert_eq!(house.drain().await, (0..150).collect());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,27 +236,24 @@ async fn nodes_that_start_at_any_time_make_one_cluster_and_stop_only_when_the_ot
     house.says(0, "3 of 3 nodes run, quorum of 1 queues safe").await;
 
     // One may go at once.
-    assert!(house.leave(2).status().unwrap().success());
+    house.leave(2).ends();
     house.cluster.stop(2).unwrap();
     // The next waits for it.
-    let mut leaving = house.leave(1).spawn().unwrap();
-    let mut said = BufReader::new(leaving.stdout.take().unwrap()).lines();
-    assert_eq!(said.next().unwrap().unwrap(), "leave: waits, as a quorum queue would lose its quorum");
-    assert_eq!(leaving.try_wait().unwrap(), None);
+    let mut leaving = house.leave(1);
+    assert_eq!(leaving.says(), "leave: waits, as a quorum queue would lose its quorum");
+    assert!(!leaving.is_over());
     house.cluster.start_nodes([2]).unwrap();
-    assert_eq!(said.next().unwrap().unwrap(), "leave: hands over to the others");
-    assert!(leaving.wait().unwrap().success());
-    assert_eq!(house.drain().await, (0..10).collect::<Vec<_>>());
+    assert_eq!(leaving.says(), "leave: hands over to the others");
+    leaving.ends();
+    assert_eq!(house.drain().await, (0..10).collect());
     house.cluster.stop(1).unwrap();
     house.cluster.start_nodes([1]).unwrap();
     house.says(0, "3 of 3 nodes run, quorum of 1 queues safe").await;
 
     // When all are to go, nobody waits for anybody.
     let began = Instant::now();
-    let leaving: Vec<_> = ALL.map(|node| house.leave(node).spawn().unwrap()).into();
-    for mut leaving in leaving {
-        assert!(leaving.wait().unwrap().success());
-    }
+    let leaving = ALL.map(|node| house.leave(node));
+    leaving.into_iter().for_each(Leaving::ends);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     for node in ALL {
         house.cluster.stop(node).unwrap();
