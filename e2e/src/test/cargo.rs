@@ -2,12 +2,12 @@
 
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::binaries::{self, Binary};
 use super::libtest::Reader;
-use super::stream::{stream, watched};
+use super::stream::stream;
 use super::{Bench, Tally};
 
 pub(super) fn format(bench: &Bench) -> Result<Tally> {
@@ -18,32 +18,33 @@ pub(super) fn lints(bench: &Bench) -> Result<Tally> {
     check(bench, "lints", &["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }
 
-/// No test takes nearly as long.
-const PATIENCE: Duration = Duration::from_mins(8);
-
 /// Unit tests, and integration tests against real servers, which all of them share.
 pub(super) fn tests(bench: &Bench) -> Result<Tally> {
     // Servers are fetched and started while everything is compiled.
     let servers = thread::spawn(servers::announce);
-    let built = stream(cargo(bench, &["test", "--release", "--workspace", "--no-run"]), &log(bench, "build"), |_| {})?;
+    let mut binaries = Vec::new();
+    let compile = ["test", "--release", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
+    let built = stream(cargo(bench, &compile), &log(bench, "build"), |line| binaries.extend(Binary::of(line)))?;
     if !built.succeeded {
         bail!("the tests do not compile:\n{}", built.last_lines(60));
     }
     bench.progress.say("compiled");
     let Ok(servers) = servers.join() else { bail!("the servers for tests did not start") };
+    let mut total = binaries::run(bench, binaries, &servers?)?;
+    total += examples(bench)?;
+    Ok(total)
+}
 
-    let mut command = cargo(bench, &["test", "--release", "--workspace", "--no-fail-fast"]);
-    command.envs(servers?);
-    let mut reader = Reader::default();
-    let ended = watched(command, &log(bench, "tests"), Some(PATIENCE), |line| {
+/// Examples in the documentation.
+fn examples(bench: &Bench) -> Result<Tally> {
+    let mut reader = Reader::new("documentation");
+    let command = cargo(bench, &["test", "--release", "--workspace", "--doc"]);
+    let ended = stream(command, &log(bench, "examples"), |line| {
         if let Some(text) = reader.line(line) {
             bench.progress.say(text);
         }
     })?;
-    let (mut total, unfinished) = reader.end();
-    if let Some(unfinished) = unfinished {
-        bench.progress.say(unfinished);
-    }
+    let (mut total, _) = reader.end();
     if !ended.succeeded && total.failed == 0 {
         println!("{}", ended.last_lines(60));
         total += Tally::failed();

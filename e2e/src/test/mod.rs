@@ -1,5 +1,6 @@
 //! Every test, in the order in which a fault is found soonest.
 
+mod binaries;
 mod cargo;
 mod libtest;
 mod manifests;

@@ -8,8 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::{event::Envelope, id::EventId, trace::TraceParent};
-use lapin::{BasicProperties, options::BasicPublishOptions};
+use contract::{
+    event::{EXCHANGE, Envelope},
+    id::EventId,
+    trace::TraceParent,
+};
+use lapin::{BasicProperties, options::BasicPublishOptions, types::FieldTable};
 use runtime::{
     messaging::{Consumer, ConsumerSettings, Outcome, Publisher},
     shutdown::Shutdown,
@@ -97,6 +101,31 @@ async fn what_was_published_arrives_in_order_with_its_trace() {
         assert_eq!(*trace_id, Some(parent.trace_id()));
     }
     assert_eq!(depth(&broker, QUEUE).await, 0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_has_been_idle_subscribes_anew_and_has_the_binding_again_that_somebody_removed() {
+    let broker = Broker::shared().await;
+    let seen: Seen = Arc::default();
+    let sink = Arc::clone(&seen);
+    let mut settings = settings(&[]);
+    settings.idle = Duration::from_millis(200);
+    let consuming = Consuming::start(&broker, settings, move |envelope| {
+        sink.lock().unwrap().push(envelope.id);
+        async { Outcome::Ack }
+    })
+    .await;
+    let channel = broker.connector.channel().await.unwrap();
+    let arguments = FieldTable::default();
+    channel.queue_unbind(QUEUE.into(), EXCHANGE.into(), "session.revoked".into(), arguments).await.unwrap();
+
+    let publisher = Publisher::new(broker.connector.clone());
+    until("events arrive again", async || {
+        publisher.publish(&event()).await.unwrap();
+        !seen.lock().unwrap().is_empty()
+    })
+    .await;
+    consuming.stop().await;
 }
 
 #[tokio::test]

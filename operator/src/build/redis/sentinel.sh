@@ -43,10 +43,11 @@ password=$(cat "$REDIS_SETTINGS/sentinel-password")
 mv "$state.new" "$state"
 
 # A sentinel that was held up for two seconds acts on nothing for half a minute (TILT), which is far more than it needs to hear from
-# everybody again. This is no setting of the file, so it is told once it listens.
+# everybody again; and it asks servers only every ten seconds who their replicas are. These are no settings of the file, so it is told
+# once it listens.
 (
     tries=150
-    until [ "$(redis 127.0.0.1 "$sentinel_port" sentinel debug tilt-period 5000)" = OK ] || [ "$tries" = 0 ]; do
+    until [ "$(redis 127.0.0.1 "$sentinel_port" sentinel debug tilt-period 5000 info-period 2000)" = OK ] || [ "$tries" = 0 ]; do
         tries=$((tries - 1))
         sleep 0.2
     done

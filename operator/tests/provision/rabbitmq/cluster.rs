@@ -77,23 +77,19 @@ impl House {
         soon("the queue", declare(&own, QUEUE)).await.unwrap();
         soon("the binding", bind(&own, QUEUE)).await.unwrap();
         let address = self.cluster.address();
-        let publisher = connect(address, login(&self.target.users, "chat"), Names::VIRTUAL_HOST).await.unwrap();
-        let publisher = channel(&publisher).await;
-        // An event that reached no queue would be confirmed too, but for this.
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = BasicProperties::default().with_delivery_mode(2);
+        let connection = connect(address, login(&self.target.users, "chat"), Names::VIRTUAL_HOST).await.unwrap();
+        let mut publisher = channel(&connection).await;
         for number in numbers {
-            let (kind, body) = ("message.created", number.to_be_bytes());
-            let send = async || {
-                let sent = publisher.basic_publish(EXCHANGE.into(), kind.into(), options, &body, properties.clone());
-                sent.await.unwrap().await.unwrap()
-            };
-            // While a queue changes its leader, what is sent to it may be rejected, or never be confirmed: then it is sent again.
             let deadline = Instant::now() + SOON;
-            let mut confirmed = tokio::time::timeout(CONFIRM, send()).await;
-            while confirmed != Ok(Confirmation::Ack(None)) {
+            // While a queue changes its leader, what is sent to it is rejected or never confirmed, and from then on a channel may be
+            // refused for good: it is sent again by another one, as services do.
+            loop {
+                let confirmed = tokio::time::timeout(CONFIRM, send(&publisher, number)).await;
+                if confirmed == Ok(Confirmation::Ack(None)) {
+                    break;
+                }
                 assert!(Instant::now() < deadline, "{number}: {confirmed:?}");
-                confirmed = tokio::time::timeout(CONFIRM, send()).await;
+                publisher = channel(&connection).await;
             }
         }
     }
@@ -136,6 +132,15 @@ impl House {
     fn starts(&self, node: usize) -> usize {
         self.cluster.log(node).matches("Starting RabbitMQ ").count()
     }
+}
+
+/// Publishes an event with a number to whoever wants it.
+async fn send(publisher: &Channel, number: u32) -> Confirmation {
+    // An event that reached no queue would be confirmed too, but for this.
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let (body, properties) = (number.to_be_bytes(), BasicProperties::default().with_delivery_mode(2));
+    let sent = publisher.basic_publish(EXCHANGE.into(), "message.created".into(), options, &body, properties);
+    sent.await.unwrap().await.unwrap()
 }
 
 /// A script at work.

@@ -85,6 +85,17 @@ impl Connector {
         within(channel.close(200, "ping".into())).await
     }
 
+    /// Lets the connection go, so that the next channel is on another one.
+    pub(crate) async fn forget(&self) {
+        let connection = self.0.connection.lock().await.take();
+        // Whoever still has a channel on it is told; a node that does not answer is not waited for.
+        tokio::spawn(async move {
+            if let Some(connection) = connection {
+                let _ = within(connection.close(320, "no answer".into())).await;
+            }
+        });
+    }
+
     /// Closes the connection, so that the broker sees an orderly end.
     pub async fn close(&self) {
         if let Some(connection) = self.0.connection.lock().await.take() {

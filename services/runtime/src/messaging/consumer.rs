@@ -1,6 +1,14 @@
 //! Consuming events: at least once, each until it is done, retried later, or laid aside.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use contract::{
     event::{EXCHANGE, Envelope},
@@ -54,6 +62,10 @@ pub struct ConsumerSettings {
     pub concurrency: u16,
     /// How long to wait after the first failure, the second, and so on.
     pub delays: Vec<Duration>,
+    /// After so long without an event it subscribes anew. A broker that changed the leader of a queue may hold events for delivered that
+    /// never were (rabbitmq-server issue 15473): they come again with the next subscription, and so does a queue or binding that
+    /// somebody removed.
+    pub idle: Duration,
 }
 
 impl ConsumerSettings {
@@ -61,7 +73,7 @@ impl ConsumerSettings {
     #[must_use]
     pub fn new(queue: &'static str, kinds: &'static [&'static str]) -> Self {
         let delays = [1, 10, 60, 600, 3600].map(Duration::from_secs).to_vec();
-        Self { queue, kinds, concurrency: 16, delays }
+        Self { queue, kinds, concurrency: 16, delays, idle: Duration::from_mins(1) }
     }
 
     /// What belongs to this consumer in the broker.
@@ -77,6 +89,14 @@ impl ConsumerSettings {
 pub struct Consumer {
     connector: Connector,
     settings: ConsumerSettings,
+}
+
+/// Why a subscription is over, in good order.
+enum Over {
+    /// The service stops.
+    Stopping,
+    /// Nothing has come for a while.
+    Idle,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +127,13 @@ impl Consumer {
         let mut backoff = Backoff::new();
         while !shutdown.soft().is_cancelled() {
             match self.consume(&shutdown, &handle, &mut backoff).await {
-                Ok(()) => break,
+                Ok(Over::Stopping) => break,
+                Ok(Over::Idle) => {}
                 Err(error) => {
+                    if matches!(error, ConsumeError::Connect(ConnectorError::Timeout)) {
+                        // A node may take connections and be stuck all the same: the next connection may lead to another.
+                        self.connector.forget().await;
+                    }
                     let wait = backoff.failed();
                     tracing::warn!(queue = self.settings.queue, error = chain(&error), "consuming again in {wait:?}");
                     let _ = shutdown.soft().run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -118,7 +143,7 @@ impl Consumer {
         tracing::info!(queue = self.settings.queue, "stopped consuming");
     }
 
-    async fn consume<H, F>(&self, shutdown: &Shutdown, handle: &H, backoff: &mut Backoff) -> Result<(), ConsumeError>
+    async fn consume<H, F>(&self, shutdown: &Shutdown, handle: &H, backoff: &mut Backoff) -> Result<Over, ConsumeError>
     where
         H: Fn(Envelope) -> F + Send + Sync,
         F: Future<Output = Outcome> + Send,
@@ -130,30 +155,41 @@ impl Consumer {
         within(channel.basic_qos(self.settings.concurrency.saturating_mul(2), BasicQosOptions::default())).await?;
         let (queue, options) = (self.settings.queue.into(), BasicConsumeOptions::default());
         let consumer = within(channel.basic_consume(queue, "".into(), options, FieldTable::default())).await?;
-        tracing::info!(queue = self.settings.queue, "consuming");
+        tracing::debug!(queue = self.settings.queue, "consuming");
         backoff.reset();
 
         let tag = consumer.tag();
         let mut stopping = std::pin::pin!(shutdown.soft().cancelled());
         let deliveries = consumer.take_until(&mut stopping);
+        let in_hand = AtomicUsize::new(0);
         let mut at_work = std::pin::pin!(
             deliveries
-                .map(|delivery| async {
-                    let delivery = delivery?;
-                    self.deal_with(delivery, &topology, &passing_on, handle).await
+                .map(|delivery| {
+                    in_hand.fetch_add(1, Ordering::Relaxed);
+                    async {
+                        let dealt_with = match delivery {
+                            Ok(delivery) => self.deal_with(delivery, &topology, &passing_on, handle).await,
+                            Err(error) => Err(error.into()),
+                        };
+                        in_hand.fetch_sub(1, Ordering::Relaxed);
+                        dealt_with
+                    }
                 })
                 .buffer_unordered(usize::from(self.settings.concurrency.max(1)))
         );
-        while let Some(dealt_with) = at_work.next().await {
-            dealt_with?;
-        }
-        if !shutdown.soft().is_cancelled() {
-            return Err(ConsumeError::Ended);
-        }
+        let over = loop {
+            match tokio::time::timeout(self.settings.idle, at_work.next()).await {
+                Ok(Some(dealt_with)) => dealt_with?,
+                Ok(None) if shutdown.soft().is_cancelled() => break Over::Stopping,
+                Ok(None) => return Err(ConsumeError::Ended),
+                Err(_) if in_hand.load(Ordering::Relaxed) == 0 => break Over::Idle,
+                Err(_) => {}
+            }
+        };
         within(channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
         // What the broker sent ahead goes back to the queue with the channel.
-        within(channel.close(200, "stopping".into())).await?;
-        Ok(())
+        within(channel.close(200, "over".into())).await?;
+        Ok(over)
     }
 
     /// Declares the queues; should the exchange of events be missing, it too, if that is allowed.
@@ -161,15 +197,15 @@ impl Consumer {
         let channel = self.connector.channel().await?;
         let declared = tokio::time::timeout(DECLARE_WITHIN, topology.declare(&channel, self.settings.kinds)).await;
         let Err(error) = declared.map_err(|_| ConnectorError::Timeout).and_then(|outcome| Ok(outcome?)) else {
-            let _ = channel.close(200, "declared".into()).await;
+            let _ = within(channel.close(200, "declared".into())).await;
             return Ok(());
         };
         // The error has closed the channel.
         if let Ok(channel) = self.connector.channel().await {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let _ =
-                channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, FieldTable::default()).await;
-            let _ = channel.close(200, "declared".into()).await;
+            let arguments = FieldTable::default();
+            let _ = within(channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, options, arguments)).await;
+            let _ = within(channel.close(200, "declared".into())).await;
         }
         Err(error.into())
     }
@@ -207,7 +243,7 @@ async fn settle(
     let attempts = wire::attempts(&delivery.properties) + 1;
     let (key, reason) = match outcome {
         Outcome::Ack => {
-            delivery.acker.ack(BasicAckOptions::default()).await?;
+            within(delivery.acker.ack(BasicAckOptions::default())).await?;
             return Ok(());
         }
         Outcome::Retry(reason) => match topology.delay_key(attempts) {
@@ -228,10 +264,11 @@ async fn settle(
         confirmed(sent).await
     };
     match passed_on.await {
-        Ok(()) => delivery.acker.ack(BasicAckOptions::default()).await?,
+        Ok(()) => within(delivery.acker.ack(BasicAckOptions::default())).await?,
         Err(error) => {
             // Back to the queue; the broker counts such returns and gives up at its own limit.
-            let _ = delivery.acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await;
+            let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+            let _ = within(delivery.acker.nack(options)).await;
             return Err(error.into());
         }
     };

@@ -10,6 +10,7 @@ use contract::{
     event::{Envelope, Event, MessageCreated},
     id::{ConversationId, EventId, MessageId, UserId},
 };
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use runtime::{
     clock::Clock,
     messaging::{Outcome, Publisher},
@@ -17,7 +18,11 @@ use runtime::{
 use servers::RabbitMqCluster;
 use tokio::sync::watch;
 
-use super::{Consuming, QUEUE, broker::Broker, settings_of, until};
+use super::{
+    Consuming, QUEUE,
+    broker::{Broker, SOON},
+    settings_of, until,
+};
 
 const CONVERSATIONS: usize = 5;
 /// Enough that several batches are under way at any time.
@@ -89,6 +94,16 @@ fn by_conversation<'a>(events: impl IntoIterator<Item = &'a Envelope>) -> BTreeM
     conversations
 }
 
+/// What the broker says of the queue.
+async fn queue(broker: &Broker) -> String {
+    let channel = broker.connector.channel().await.unwrap();
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    match channel.queue_declare(QUEUE.into(), options, FieldTable::default()).await {
+        Ok(queue) => format!("the queue has {} ready and {} consumers", queue.message_count(), queue.consumer_count()),
+        Err(error) => format!("the queue does not tell: {error}"),
+    }
+}
+
 /// Work on the cluster that blocks.
 async fn at<T: Send + 'static>(
     cluster: RabbitMqCluster,
@@ -151,11 +166,23 @@ async fn nodes_that_die_under_load_lose_no_confirmed_event_and_keep_each_convers
     publishing.await.unwrap();
 
     let ledger = std::mem::take(&mut ledger.lock().unwrap().confirmed);
-    until("everything confirmed has arrived", async || {
-        let seen: BTreeSet<_> = seen.lock().unwrap().iter().map(|envelope| envelope.id).collect();
-        ledger.iter().all(|envelope| seen.contains(&envelope.id))
-    })
-    .await;
+    let deadline = tokio::time::Instant::now() + SOON;
+    loop {
+        let arrived: BTreeSet<_> = seen.lock().unwrap().iter().map(|envelope| envelope.id).collect();
+        let missing: Vec<_> = (0..)
+            .zip(&ledger)
+            .filter(|(_, envelope)| !arrived.contains(&envelope.id))
+            .map(|(place, _)| place)
+            .collect();
+        if missing.is_empty() {
+            break;
+        }
+        if tokio::time::Instant::now() > deadline {
+            let (queue, all) = (queue(&broker).await, ledger.len());
+            panic!("{} of {all} confirmed events have not arrived, {queue}: {missing:?}", missing.len());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     consuming.stop().await;
     assert_eq!(by_conversation(&*seen.lock().unwrap()), by_conversation(&ledger));
 }
