@@ -180,10 +180,7 @@ impl Drop for Leaving {
 
 /// What a client gets in time. A broker that is not whole may leave a client without an answer.
 async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, work).await {
-        Ok(done) => done,
-        Err(_) => panic!("no {what} within {SOON:?}"),
-    }
+    tokio::time::timeout(SOON, work).await.unwrap_or_else(|_| panic!("no {what} within {SOON:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
