@@ -89,19 +89,21 @@ impl Names {
         )
     }
 
-    /// Somebody else's URI, with the file that holds the authority to trust, unless it names one itself.
+    /// Somebody else's URI, with the file in the pod that holds the authority to trust. Each option may stand there once.
     pub(super) fn mongodb_uri_with_authority(uri: &str) -> String {
-        if uri.to_ascii_lowercase().contains("tlscafile=") {
-            return uri.to_owned();
-        }
-        let hosts = uri.find("://").map_or(0, |scheme| scheme + 3);
+        let (server, options) = uri.split_once('?').unwrap_or((uri, ""));
+        let hosts = server.find("://").map_or(0, |scheme| scheme + 3);
         // Options follow a slash and a question mark (MongoDB manual, "Connection String URI Format").
-        let separator = match (uri.contains('?'), uri[hosts..].contains('/')) {
-            (true, _) => "&",
-            (false, true) => "?",
-            (false, false) => "/?",
-        };
-        format!("{uri}{separator}tls=true&tlsCAFile={}", Self::AUTHORITY_PATH)
+        let slash = if server[hosts..].contains('/') { "" } else { "/" };
+        let is = |option: &str, name: &str| option.split('=').next().is_some_and(|key| key.eq_ignore_ascii_case(name));
+        let authority = format!("tlsCAFile={}", Self::AUTHORITY_PATH);
+        let mut options: Vec<&str> =
+            options.split('&').filter(|option| !option.is_empty() && !is(option, "tlsCAFile")).collect();
+        if !options.iter().any(|option| is(option, "tls") || is(option, "ssl")) {
+            options.push("tls=true");
+        }
+        options.push(&authority);
+        format!("{server}{slash}?{}", options.join("&"))
     }
 
     pub(super) fn redis_url(&self, user: &str, password: &str) -> String {
@@ -115,5 +117,28 @@ impl Names {
 
     pub(super) fn rabbitmq_uri(&self, user: &str, password: &str) -> String {
         format!("amqp://{user}:{password}@{}:5672/{}", self.service("rabbitmq"), Self::VIRTUAL_HOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_elses_uri_gets_the_authority_whatever_it_says_already_and_no_option_twice() {
+        let authority = "tlsCAFile=/etc/chatplatform/secrets/ca.crt";
+        for (uri, expected) in [
+            ("mongodb://u:p@a:1,b:1", "mongodb://u:p@a:1,b:1/?tls=true&"),
+            ("mongodb://a/", "mongodb://a/?tls=true&"),
+            ("mongodb+srv://a/db?", "mongodb+srv://a/db?tls=true&"),
+            ("mongodb://a/?replicaSet=rs0", "mongodb://a/?replicaSet=rs0&tls=true&"),
+            (
+                "mongodb://a/?replicaSet=rs0&tls=true&authSource=admin",
+                "mongodb://a/?replicaSet=rs0&tls=true&authSource=admin&",
+            ),
+            ("mongodb://a/db?SSL=true&tlscafile=/theirs.pem", "mongodb://a/db?SSL=true&"),
+        ] {
+            assert_eq!(Names::mongodb_uri_with_authority(uri), format!("{expected}{authority}"), "{uri}");
+        }
     }
 }
