@@ -57,6 +57,8 @@ pub struct Observed {
     pub mongodb_members: Option<i32>,
     /// Whether the replica set serves, as far as it has been asked.
     pub mongodb_serves: bool,
+    /// The namespace of this operator.
+    pub operator_namespace: String,
 }
 
 impl Observed {
@@ -102,6 +104,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         named,
         mongodb_members: None,
         mongodb_serves: false,
+        operator_namespace: String::new(),
     })
 }
 
