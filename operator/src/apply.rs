@@ -6,6 +6,7 @@
 mod claims;
 mod drift;
 mod fixed;
+mod isolation;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -92,8 +93,8 @@ impl Error {
 
 /// Makes the cluster hold `resources`, and nothing else of this platform.
 ///
-/// Order: what pods mount and what names them comes before the pods, so that none starts in vain; the servers that hold data come
-/// before the services that wait for them.
+/// Order: what pods mount, what names them and what lets them reach each other comes before the pods, so that none starts in vain; the
+/// servers that hold data come before the services that wait for them.
 pub async fn apply(
     client: &Client,
     platform: &Platform,
@@ -109,6 +110,7 @@ pub async fn apply(
         stateful_sets,
         deployments,
         disruption_budgets,
+        network_policies,
         state: PhantomData,
     } = resources;
     let (growing, stateful_sets) = stateful_sets.into_iter().partition(|set| claims::is_growing(set, &observed.claims));
@@ -116,6 +118,7 @@ pub async fn apply(
         secrets: to.set(secrets, &observed.secrets).await?,
         config_maps: to.set(config_maps, &observed.config_maps).await?,
         services: to.set(services, &observed.services).await?,
+        network_policies: isolation::set(&to, network_policies, &observed.network_policies).await?,
         stateful_sets: to.set(stateful_sets, &observed.stateful_sets).await?,
         deployments: to.set(deployments, &observed.deployments).await?,
         disruption_budgets: to.set(disruption_budgets, &observed.disruption_budgets).await?,
@@ -126,6 +129,7 @@ pub async fn apply(
     to.prune(&applied.disruption_budgets, &observed.disruption_budgets).await?;
     to.prune(&applied.deployments, &observed.deployments).await?;
     to.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
+    isolation::prune(&to, &applied.network_policies, &observed.network_policies).await?;
     to.prune(&applied.services, &observed.services).await?;
     to.prune(&applied.config_maps, &observed.config_maps).await?;
     to.prune(&applied.secrets, &observed.secrets).await?;

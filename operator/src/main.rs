@@ -2,7 +2,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `POD_NAMESPACE` | namespace of the operator and its Lease | that of its service account |
+//! | `POD_NAMESPACE` | namespace of the operator and its Lease, from which it logs in to servers | that of its service account |
 //! | `POD_NAME` | name of this pod, seen in events and in the Lease | the host's name |
 //! | `WATCH_NAMESPACE` | the only namespace to look after | all |
 //! | `LISTEN` | address of `/livez`, `/readyz` and `/metrics` | `0.0.0.0:9090` |
@@ -63,7 +63,7 @@ async fn run() -> anyhow::Result<()> {
     let (election, leadership) = Election::new(client.clone(), &namespace, LEASE, &identity(), Timing::default());
     let released = CancellationToken::new();
     let election = tokio::spawn(election.run(released.clone()));
-    let outcome = lead(client, watched.as_deref(), leadership, metrics, stop).await;
+    let outcome = lead(client, namespace, watched.as_deref(), leadership, metrics, stop).await;
     released.cancel();
     // Whoever waits for the lease need not wait for its end.
     election.await.context("the election failed")?;
@@ -75,6 +75,7 @@ async fn run() -> anyhow::Result<()> {
 /// Waits for the lease and works while it is held.
 async fn lead(
     client: Client,
+    namespace: String,
     watched: Option<&str>,
     mut leadership: Leadership,
     metrics: Arc<Metrics>,
@@ -85,7 +86,7 @@ async fn lead(
         () = stop.cancelled() => return Ok(()),
     }
     metrics.leading(true);
-    let context = Arc::new(Context::new(client.clone(), instance(), leadership.clone(), metrics.clone()));
+    let context = Arc::new(Context::new(client.clone(), namespace, instance(), leadership.clone(), metrics.clone()));
     let outcome = tokio::select! {
         () = watch::run(client, watched, context, stop) => Ok(()),
         // What was decided while leading must not be written afterwards: the process ends at once and starts anew as a follower.

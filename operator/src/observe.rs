@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
@@ -51,12 +52,16 @@ pub struct Observed {
     pub claims: Vec<PersistentVolumeClaim>,
     /// Disruption budgets that carry the platform's labels.
     pub disruption_budgets: Vec<PodDisruptionBudget>,
+    /// Network policies that carry the platform's labels.
+    pub network_policies: Vec<NetworkPolicy>,
     /// The Secrets that the document names and that are there, by name.
     pub named: BTreeMap<String, Secret>,
     /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
     pub mongodb_members: Option<i32>,
     /// Whether the replica set serves, as far as it has been asked.
     pub mongodb_serves: bool,
+    /// The namespace of this operator.
+    pub operator_namespace: String,
 }
 
 impl Observed {
@@ -99,9 +104,11 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         pods: list.all("Pods").await?,
         claims: list.all("PersistentVolumeClaims").await?,
         disruption_budgets: list.all("PodDisruptionBudgets").await?,
+        network_policies: list.all("NetworkPolicies").await?,
         named,
         mongodb_members: None,
         mongodb_serves: false,
+        operator_namespace: String::new(),
     })
 }
 

@@ -28,6 +28,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// What runs of the pipeline share.
 pub struct Context {
     client: Client,
+    namespace: String,
     recorder: Recorder,
     leadership: Leadership,
     metrics: Arc<Metrics>,
@@ -97,6 +98,7 @@ impl Error {
 /// word), report.
 async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
     let mut observed = observe::observe(&context.client, document).await?;
+    observed.operator_namespace.clone_from(&context.namespace);
     if let Some(uid) = document.meta().uid.as_deref() {
         observed.mongodb_members = context.proven.mongodb_members(uid);
         observed.mongodb_serves = context.proven.mongodb_serves(uid);
@@ -184,13 +186,20 @@ async fn unreadable(invalid: &InvalidObject, context: &Context) -> Result<Action
 }
 
 impl Context {
-    /// A context with nothing remembered; `instance` names this process in events.
+    /// A context with nothing remembered; `namespace` is the operator's own, and `instance` names this process in events.
     #[must_use]
-    pub fn new(client: Client, instance: String, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        client: Client,
+        namespace: String,
+        instance: String,
+        leadership: Leadership,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: Some(instance) };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             client,
+            namespace,
             leadership,
             metrics,
             proven: Proven::default(),

@@ -97,6 +97,8 @@ pub fn validate(
         email: parsed.email,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
+        network_policy: document.spec.network_policy.as_ref().and_then(|policy| policy.mode).unwrap_or_default(),
+        operator_namespace: observed.operator_namespace.clone(),
         version: parsed.version,
         images: parsed.images,
         exposure: parsed.exposure,

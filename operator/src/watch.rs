@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{ApiResource, DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
@@ -47,6 +48,7 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         kind::<StatefulSet>(),
         kind::<Deployment>(),
         kind::<PodDisruptionBudget>(),
+        kind::<NetworkPolicy>(),
     ] {
         let ours = watcher::Config::default().labels(&labels::ours());
         let changes = changes(&client, namespace, &made, ours);

@@ -35,6 +35,10 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# Who may connect to whom; without it every pod of the cluster reaches the servers, as far as it has a password.
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 # What happened, for people; the same again is counted in the event that is there.
 - apiGroups: [events.k8s.io]
   resources: [events]

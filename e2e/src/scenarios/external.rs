@@ -28,6 +28,7 @@ pub(super) fn a_platform_on_others_servers_deploys_none_and_tells_when_they_refu
     let _gone = Gone(stage);
     let uri = make_users(stage)?;
     stage.apply(&connections(stage, &uri)?)?;
+    stage.apply(&way(stage).to_string())?;
     stage.apply(&document(stage).to_string())?;
     until("the borrower is Ready", READY_WITHIN, || {
         let platform = stage.kubectl_json(["get", "chatplatform", NAME])?;
@@ -128,6 +129,27 @@ fn connections(stage: &Stage, mongodb: &str) -> Result<String> {
     Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string())
 }
 
+/// Lets the borrower's pods in to the servers, which their own platform closes to everybody else.
+fn way(stage: &Stage) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": NAME},
+        "spec": {
+            "podSelector": {
+                "matchLabels": {"app.kubernetes.io/instance": stage.platform},
+                "matchExpressions": [{
+                    "key": "app.kubernetes.io/name",
+                    "operator": "In",
+                    "values": ["mongodb", "redis", "rabbitmq", "object-storage"],
+                }],
+            },
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": NAME}}}]}],
+        },
+    })
+}
+
 fn document(stage: &Stage) -> Value {
     let connection = |secret: &str| json!({"external": {"connectionSecretRef": {"name": secret}}});
     json!({
@@ -190,5 +212,6 @@ impl Drop for Gone<'_> {
     fn drop(&mut self) {
         // Nothing depends on it: the users it had go with the servers.
         let _ = self.0.kubectl(["delete", "chatplatform", NAME, "--ignore-not-found", "--wait=false"]);
+        let _ = self.0.kubectl(["delete", "networkpolicy", NAME, "--ignore-not-found", "--wait=false"]);
     }
 }

@@ -15,6 +15,7 @@ mod mail;
 mod media;
 mod messages;
 mod mongodb;
+mod network;
 mod notifications;
 mod object_storage;
 mod people;
@@ -137,9 +138,11 @@ pub(crate) fn prepare() -> Result<()> {
     browser::prepare()
 }
 
-/// Those that run only when they are named: they have not been seen to hold on a cluster yet.
-pub(crate) const BY_NAME: &[Scenario] =
-    scenarios![external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,];
+/// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
+pub(crate) const BY_NAME: &[Scenario] = scenarios![
+    external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
+    network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+];
 
 /// Runs `scenarios` one after the other, printing how each went.
 pub(crate) fn run(scenarios: &[&Scenario], stage: &Stage, progress: &Progress) -> Tally {

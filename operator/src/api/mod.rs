@@ -7,6 +7,7 @@ pub mod data;
 pub mod email;
 pub mod exposure;
 pub mod images;
+pub mod network_policy;
 pub mod quantity;
 pub mod status;
 
@@ -18,6 +19,7 @@ pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, Mong
 pub use email::{Email, EmailTls, SecretRef};
 pub use exposure::{Exposure, ExposureType, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
+pub use network_policy::{NetworkPolicy, NetworkPolicyMode};
 pub use quantity::Quantity;
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition};
 
@@ -146,6 +148,11 @@ pub struct ChatPlatformSpec {
     /// Default: no e-mail; notifications are shown in the client alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+
+    /// Who reaches the pods of the platform, and whom they reach. It is the cluster's network that enforces it, where it can.
+    /// Default: only whom the flow of data needs; the edge is reached by everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicy>,
 }
 
 impl ChatPlatformSpec {

@@ -15,8 +15,10 @@ use crate::api::ExposureType;
 use crate::validate::{Platform, TlsSource, Upstreams};
 
 const COMPONENT: Component = Component::Edge;
-const HTTPS: i32 = 8443;
-const HTTP: i32 = 8080;
+/// The port of people.
+pub(super) const HTTPS: i32 = 8443;
+/// The port of people who have yet to be sent to the other one.
+pub(super) const HTTP: i32 = 8080;
 const PROBE: i32 = 8081;
 
 /// Annotation of the edge's `ConfigMap`: the addresses in it, so that they are still known while a Service is missing.

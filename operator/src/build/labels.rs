@@ -52,6 +52,38 @@ pub fn selector_labels(platform: &Platform, component: Component) -> BTreeMap<St
     BTreeMap::from([(NAME.into(), component.name().into()), (INSTANCE.into(), platform.names.platform.clone())])
 }
 
+/// The selector of a component's pods that nobody else's come under. Other products label theirs by name and instance as well, and an
+/// instance may be called like a platform.
+#[must_use]
+pub fn own_pods(platform: &Platform, component: Component) -> LabelSelector {
+    let mut labels = selector_labels(platform, component);
+    labels.insert(MANAGED_BY.into(), crate::FIELD_MANAGER.into());
+    LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+}
+
+/// The selector of all pods of a platform.
+#[must_use]
+pub fn all_pods(platform: &Platform) -> LabelSelector {
+    let labels = [(INSTANCE.into(), platform.names.platform.clone()), (MANAGED_BY.into(), crate::FIELD_MANAGER.into())];
+    LabelSelector { match_labels: Some(labels.into()), ..LabelSelector::default() }
+}
+
+/// Metadata of the object `<platform>-<name>` that concerns all components.
+#[must_use]
+pub fn metadata_of_all(platform: &Platform, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(platform.names.object(name)),
+        namespace: Some(platform.names.namespace.clone()),
+        labels: Some(BTreeMap::from([
+            (INSTANCE.into(), platform.names.platform.clone()),
+            (PART_OF.into(), PRODUCT.into()),
+            (MANAGED_BY.into(), crate::FIELD_MANAGER.into()),
+        ])),
+        owner_references: Some(vec![platform.owner.clone()]),
+        ..ObjectMeta::default()
+    }
+}
+
 /// Metadata of the object `<platform>-<component>`.
 #[must_use]
 pub fn metadata(platform: &Platform, component: Component) -> ObjectMeta {

@@ -15,6 +15,7 @@ pub mod labels;
 pub mod media;
 pub mod mongodb;
 pub mod network;
+pub mod network_policy;
 pub mod nginx;
 pub mod notification;
 pub mod object_storage;
@@ -29,12 +30,13 @@ pub mod web;
 pub mod workload;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 pub use component::Component;
@@ -64,6 +66,8 @@ pub struct Resources<State> {
     pub deployments: Vec<Deployment>,
     /// How many pods may be taken away at once when nodes are emptied.
     pub disruption_budgets: Vec<PodDisruptionBudget>,
+    /// Who may connect to whom.
+    pub network_policies: Vec<NetworkPolicy>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -110,6 +114,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         stateful_sets,
         deployments,
         disruption_budgets,
+        network_policies: network_policy::build(platform),
         state: PhantomData,
     }
 }

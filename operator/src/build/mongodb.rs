@@ -13,7 +13,8 @@ use crate::secrets::{MONGODB_TLS, Names};
 use crate::validate::{MongoDb, Platform};
 
 const COMPONENT: Component = Component::MongoDb;
-const PORT: i32 = 27017;
+/// The port of clients and of members.
+pub(super) const PORT: i32 = 27017;
 /// How long a member may take until it listens. After a crash it replays its journal and its oplog first, and to end it then would only
 /// have it begin again.
 const START_SECONDS: i32 = 3600;

@@ -13,7 +13,7 @@ use crate::validate::{Platform, Server};
 const COMPONENT: Component = Component::ObjectStorage;
 
 /// The port of the S3 protocol.
-const PORT: i32 = 7070;
+pub(super) const PORT: i32 = 7070;
 
 /// The address of the managed store.
 #[must_use]

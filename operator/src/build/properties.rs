@@ -73,7 +73,7 @@ fn exposure() -> impl Strategy<Value = Value> {
     ])
 }
 
-fn spec() -> impl Strategy<Value = Value> {
+pub(super) fn spec() -> impl Strategy<Value = Value> {
     let services = prop::collection::btree_map(
         prop::sample::select(vec!["edge", "gateway", "auth", "media", "notification", "web"]),
         workload(),
@@ -110,8 +110,13 @@ fn spec() -> impl Strategy<Value = Value> {
         ),
     ]);
     let policy = prop::sample::select(vec!["Retain", "Delete"]);
-    (services, servers, storage, (tls, email, policy), exposure(), images()).prop_map(
-        |(services, (mongodb, redis, rabbitmq), storage, (tls, email, policy), exposure, images)| {
+    let network = prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(json!({"mode": "Isolated"}))),
+        1 => Just(Some(json!({"mode": "Open"}))),
+    ];
+    (services, servers, storage, (tls, email, policy, network), exposure(), images()).prop_map(
+        |(services, (mongodb, redis, rabbitmq), storage, (tls, email, policy, network), exposure, images)| {
             let mut spec =
                 json!({"host": "chat.acme.example", "deletionPolicy": policy, "exposure": exposure, "images": images});
             for (name, value) in services {
@@ -122,7 +127,7 @@ fn spec() -> impl Strategy<Value = Value> {
             {
                 spec[name] = value;
             }
-            for (name, value) in [("tls", tls), ("email", email)] {
+            for (name, value) in [("tls", tls), ("email", email), ("networkPolicy", network)] {
                 if let Some(value) = value {
                     spec[name] = value;
                 }
@@ -159,6 +164,7 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
             users_own("theirs", &["uri", "url", "accessKeyId", "secretAccessKey"]),
         ]
         .into(),
+        operator_namespace: "operators".into(),
         ..Observed::default()
     };
     validate(&document, &observed, &mut rand::rng(), jiff::Timestamp::now()).unwrap()
@@ -167,8 +173,16 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
 /// Every object with its metadata, by JSON, as its kind does not matter.
 fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
     // Without `..`, so that no kind is forgotten here either.
-    let Resources { secrets, config_maps, services, stateful_sets, deployments, disruption_budgets, state: _ } =
-        resources;
+    let Resources {
+        secrets,
+        config_maps,
+        services,
+        stateful_sets,
+        deployments,
+        disruption_budgets,
+        network_policies,
+        state: _,
+    } = resources;
     let values = |list: Value| list.as_array().unwrap().clone();
     [
         json!(secrets),
@@ -177,6 +191,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         json!(stateful_sets),
         json!(deployments),
         json!(disruption_budgets),
+        json!(network_policies),
     ]
     .into_iter()
     .flat_map(values)
@@ -184,7 +199,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
 }
 
 /// Every pod template with the selector of who makes it and the volumes that are claimed for it.
-fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, PodTemplateSpec, Vec<String>)> {
+pub(super) fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, PodTemplateSpec, Vec<String>)> {
     let sets = resources.stateful_sets.iter().map(|set| {
         let spec = set.spec.clone().unwrap();
         let claims =
@@ -198,7 +213,7 @@ fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, PodTemplate
     sets.chain(deployments).collect()
 }
 
-fn containers(template: &PodTemplateSpec) -> Vec<(Container, bool)> {
+pub(super) fn containers(template: &PodTemplateSpec) -> Vec<(Container, bool)> {
     let pod = template.spec.clone().unwrap();
     let init = pod.init_containers.into_iter().flatten().map(|container| (container, true));
     init.chain(pod.containers.into_iter().map(|container| (container, false))).collect()
@@ -323,7 +338,9 @@ proptest! {
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/instance"], "acme");
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/part-of"], "chatplatform");
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/managed-by"], "chatplatform-operator");
-            prop_assert!(Component::from_name(metadata["labels"]["app.kubernetes.io/name"].as_str().unwrap()).is_some());
+            // One object alone is for all components.
+            let component = metadata["labels"]["app.kubernetes.io/name"].as_str().and_then(Component::from_name);
+            prop_assert_eq!(component.is_none(), name == "acme-default-deny");
             let passing = ["acme-edge-tls", "acme-mongodb-tls"].iter().any(|passing| name == passing);
             let kept = spec["deletionPolicy"] == "Retain" && object["kind"] == "Secret" && !passing;
             prop_assert_eq!(metadata["ownerReferences"][0]["uid"] == "u-1", !kept, "{}", name);

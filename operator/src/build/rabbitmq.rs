@@ -17,13 +17,16 @@ use crate::provision::rabbitmq::nodes;
 use crate::validate::{Platform, Servers};
 
 const COMPONENT: Component = Component::RabbitMq;
-const AMQP: i32 = 5672;
-const MANAGEMENT: i32 = 15672;
-const PROMETHEUS: i32 = 15692;
+/// The port of clients.
+pub(super) const AMQP: i32 = 5672;
+/// The port of the management API.
+pub(super) const MANAGEMENT: i32 = 15672;
+/// The port of metrics.
+pub(super) const PROMETHEUS: i32 = 15692;
 /// Erlang's port mapper, by which nodes find each other.
-const MAPPER: i32 = 4369;
+pub(super) const MAPPER: i32 = 4369;
 /// Where nodes talk to each other.
-const DISTRIBUTION: i32 = 25672;
+pub(super) const DISTRIBUTION: i32 = 25672;
 const PLUGINS: &str = "[rabbitmq_management,rabbitmq_prometheus].\n";
 
 /// What runs in a node's container, by the name of its file.

@@ -1,6 +1,6 @@
 //! Redis: one server with an append-only file, or three with a sentinel each; a user per service.
 
-mod trio;
+pub(super) mod trio;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
@@ -13,7 +13,8 @@ use super::{config, network, security, volume};
 use crate::validate::{Platform, Servers};
 
 const COMPONENT: Component = Component::Redis;
-const PORT: i32 = 6379;
+/// The port of clients and of replicas.
+pub(super) const PORT: i32 = 6379;
 /// Where settings and secrets are mounted.
 const SETTINGS: &str = "/etc/redis";
 /// Where the volume is mounted.

@@ -46,6 +46,7 @@ impl Cluster {
             mut stateful_sets,
             mut deployments,
             disruption_budgets,
+            network_policies,
             state: _,
         } = build::build(&platform);
         for set in &mut stateful_sets {
@@ -78,6 +79,7 @@ impl Cluster {
                 stateful_sets,
                 deployments,
                 disruption_budgets,
+                network_policies,
                 state: std::marker::PhantomData,
             },
             observed,

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{DeletionPolicy, EmailTls, ExposureType, PullPolicy, Quantity};
+use crate::api::{DeletionPolicy, EmailTls, ExposureType, NetworkPolicyMode, PullPolicy, Quantity};
 use crate::build::Component;
 use crate::secrets::{Externals, Material, Names};
 
@@ -22,6 +22,10 @@ pub struct Platform {
     pub owner: OwnerReference,
     /// What happens to the data in the end.
     pub deletion_policy: DeletionPolicy,
+    /// Whether pods are closed to those they have nothing to do with.
+    pub network_policy: NetworkPolicyMode,
+    /// Where the operator is, which has to reach the servers.
+    pub operator_namespace: String,
     /// The release of the services, three numbers.
     pub version: String,
     /// Where images come from.

@@ -16,7 +16,8 @@ use crate::build::{security, volume};
 use crate::secrets::Names;
 use crate::validate::{Platform, Servers};
 
-pub(super) const SENTINEL_PORT: i32 = 26379;
+/// The port of sentinels, for clients and for each other.
+pub(in crate::build) const SENTINEL_PORT: i32 = 26379;
 
 const REPLICATED: &str = include_str!("replicated.conf");
 const SENTINEL: &str = include_str!("sentinel.conf");

@@ -1,0 +1,127 @@
+//! Network policies: a pod reaches, and is reached by, only whom the flow of data needs.
+//!
+//! Policies add up and each can only open, so one closes every pod of the platform, and one for each component opens the component's
+//! ends of the flows in [`flows`]. A connection takes both: its beginning must be let out and its end let in.
+//!
+//! Nothing is said of the kubelet's probes: "traffic to and from the node where a Pod is running is always allowed" (Kubernetes
+//! documentation, "Network Policies"), whatever its port.
+
+#[cfg(test)]
+mod evaluator;
+mod flows;
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::component::Component;
+use super::labels;
+use crate::api::NetworkPolicyMode;
+use crate::validate::Platform;
+use flows::{End, Flow};
+
+/// What follows the platform's name in the name of the policy that closes.
+const DEFAULT_DENY: &str = "default-deny";
+/// The operator's pods, by the label that its chart gives them.
+const OPERATOR: &str = "chatplatform-operator";
+/// The label by which the API server makes every namespace known by its name.
+const NAMESPACE: &str = "kubernetes.io/metadata.name";
+
+/// The policies of a platform; none where it shall be open.
+#[must_use]
+pub fn build(platform: &Platform) -> Vec<NetworkPolicy> {
+    match platform.network_policy {
+        NetworkPolicyMode::Open => Vec::new(),
+        NetworkPolicyMode::Isolated => {
+            let flows = flows::of(platform);
+            let own = Component::ALL.into_iter().filter(|component| !platform.is_external(*component));
+            own.map(|component| opening(platform, component, &flows)).chain([closing(platform)]).collect()
+        }
+    }
+}
+
+/// Nothing in and nothing out, for every pod of the platform, of whatever component.
+fn closing(platform: &Platform) -> NetworkPolicy {
+    let spec = NetworkPolicySpec {
+        pod_selector: Some(labels::all_pods(platform)),
+        policy_types: Some(both_ways()),
+        ingress: None,
+        egress: None,
+    };
+    NetworkPolicy { metadata: labels::metadata_of_all(platform, DEFAULT_DENY), spec: Some(spec) }
+}
+
+/// The flows that end at a component, and those that begin there.
+fn opening(platform: &Platform, component: Component, flows: &[Flow]) -> NetworkPolicy {
+    let own = End::Of(component);
+    let ingress: Vec<_> = flows
+        .iter()
+        .filter(|flow| flow.to == own)
+        .map(|flow| NetworkPolicyIngressRule { from: peers(platform, flow.from), ports: ports(flow) })
+        .collect();
+    let egress: Vec<_> = flows
+        .iter()
+        .filter(|flow| flow.from == own)
+        .map(|flow| NetworkPolicyEgressRule { to: peers(platform, flow.to), ports: ports(flow) })
+        .collect();
+    NetworkPolicy {
+        metadata: labels::metadata(platform, component),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(labels::own_pods(platform, component)),
+            policy_types: Some(both_ways()),
+            // The API server keeps no empty list, and one that is not there lets nothing through just as well.
+            ingress: some(ingress),
+            egress: some(egress),
+        }),
+    }
+}
+
+fn both_ways() -> Vec<String> {
+    vec!["Ingress".to_owned(), "Egress".to_owned()]
+}
+
+/// Who is at an end; none is everybody.
+fn peers(platform: &Platform, end: End) -> Option<Vec<NetworkPolicyPeer>> {
+    let peer = match end {
+        End::Anyone | End::NameServer => return None,
+        End::Of(component) => NetworkPolicyPeer {
+            pod_selector: Some(labels::own_pods(platform, component)),
+            ..NetworkPolicyPeer::default()
+        },
+        End::Operator => NetworkPolicyPeer {
+            namespace_selector: Some(labelled(NAMESPACE, &platform.operator_namespace)),
+            pod_selector: Some(labelled(labels::NAME, OPERATOR)),
+            ..NetworkPolicyPeer::default()
+        },
+        End::Cluster => {
+            NetworkPolicyPeer { namespace_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() }
+        }
+    };
+    Some(vec![peer])
+}
+
+fn labelled(label: &str, value: &str) -> LabelSelector {
+    LabelSelector { match_labels: Some([(label.to_owned(), value.to_owned())].into()), ..LabelSelector::default() }
+}
+
+/// The ports of a flow; none is every port.
+fn ports(flow: &Flow) -> Option<Vec<NetworkPolicyPort>> {
+    // Names are asked for by UDP, and again by TCP where the answer is long (RFC 7766).
+    let protocols: &[&str] = if flow.to == End::NameServer { &["UDP", "TCP"] } else { &["TCP"] };
+    let port = |protocol: &str, number| NetworkPolicyPort {
+        port: Some(IntOrString::Int(number)),
+        protocol: Some(protocol.to_owned()),
+        end_port: None,
+    };
+    let ports = protocols.iter().flat_map(|protocol| flow.ports.iter().map(move |number| port(protocol, *number)));
+    some(ports.collect())
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
