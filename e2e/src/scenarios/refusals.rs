@@ -1,6 +1,7 @@
 //! What is refused at the door, with a message that helps.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -84,24 +85,27 @@ fn all_wrong(platforms: &Platforms, cases: &[Case]) -> Result<Vec<String>> {
             None => platforms.refusal(&platform::document("examples/minimal.yaml", &case.bad)?)?,
             Some(overlay) => {
                 let next = format!("before-{}", before.len());
-                let known = before.get(&overlay.to_string()).cloned();
-                let name = match known {
-                    Some(name) => name,
-                    None => {
-                        let mut document = platform::document("examples/minimal.yaml", overlay)?;
-                        document["metadata"]["name"] = next.as_str().into();
-                        document["spec"]["paused"] = true.into();
-                        platforms.create(&document).with_context(|| format!("before: {}", case.name))?;
-                        before.insert(overlay.to_string(), next.clone());
-                        next
+                let name = match before.entry(overlay.to_string()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => {
+                        keep(platforms, overlay, &next).with_context(|| format!("before: {}", case.name))?;
+                        free.insert(next)
                     }
                 };
-                platforms.refusal_of_change(&name, &case.bad)?
+                platforms.refusal_of_change(name, &case.bad)?
             }
         };
         wrong.extend(case.complaint(refusal.as_deref()).map(|complaint| format!("{}: {complaint}", case.name)));
     }
     Ok(wrong)
+}
+
+/// Makes a document that another is to follow.
+fn keep(platforms: &Platforms, overlay: &Value, name: &str) -> Result<()> {
+    let mut document = platform::document("examples/minimal.yaml", overlay)?;
+    document["metadata"]["name"] = name.into();
+    document["spec"]["paused"] = true.into();
+    platforms.create(&document)
 }
 
 impl Case {

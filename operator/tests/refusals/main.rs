@@ -71,7 +71,7 @@ fn every_bad_document_is_refused_by_the_operator_and_the_field_named() {
     let mut wrong = Vec::new();
     for case in cases().into_iter().filter(|case| !case.schema) {
         let observed = case.before.as_ref().map_or_else(Observed::default, |_| running(&case.before()));
-        let faults = faults(&case.bad(), observed);
+        let faults = faults(&case.bad(), &observed);
         let is_told = |fault: &Fault| {
             fault.field == case.field && case.words.iter().all(|word| fault.message.contains(word.as_str()))
         };
@@ -128,8 +128,8 @@ fn running(document: &Value) -> Observed {
     Observed { stateful_sets: build(&platform).stateful_sets, ..Observed::default() }
 }
 
-fn faults(document: &Value, observed: Observed) -> Vec<Fault> {
-    match parsed(document, &observed) {
+fn faults(document: &Value, observed: &Observed) -> Vec<Fault> {
+    match parsed(document, observed) {
         Ok(_) => Vec::new(),
         Err(Error::Spec(faults) | Error::Reference(faults)) => faults,
         Err(Error::Secrets(error)) => panic!("{error}"),
