@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::FIELD_MANAGER;
 use crate::build::{Applied, Component, Prepared, Resources, labels, workload};
 use crate::observe::Observed;
+use crate::reason::Reason;
 use crate::validate::Platform;
 
 /// Annotation of every object: a digest of what was applied last.
@@ -71,11 +72,11 @@ pub enum Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
+    pub fn category(&self) -> Reason {
         match self {
-            Self::Refused { .. } => "ApplyFailed",
-            Self::Foreign { .. } => "ForeignObject",
-            Self::Json { .. } => "InternalError",
+            Self::Refused { .. } => Reason::ApplyFailed,
+            Self::Foreign { .. } => Reason::ForeignObject,
+            Self::Json { .. } => Reason::InternalError,
         }
     }
 

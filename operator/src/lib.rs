@@ -17,6 +17,7 @@ pub mod observe;
 pub mod proven;
 pub mod provision;
 pub mod provisioner;
+pub mod reason;
 pub mod reconcile;
 pub mod report;
 pub mod roll;

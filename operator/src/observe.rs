@@ -14,6 +14,7 @@ use std::fmt::Debug;
 
 use crate::api::ChatPlatform;
 use crate::build::{Component, labels};
+use crate::reason::Reason;
 
 /// Why the cluster could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,8 @@ pub struct Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
-        "ObserveFailed"
+    pub fn category(&self) -> Reason {
+        Reason::ObserveFailed
     }
 }
 

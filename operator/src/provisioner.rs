@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use crate::build::{self, Component};
 use crate::provision::{self, DEADLINE, Member, mongodb, object_storage, rabbitmq, redis};
+use crate::reason::Reason;
 use crate::secrets::{Existing, Externals, Material, Names, Supply};
 use crate::validate::{Bucket, ObjectStorage, Platform};
 
@@ -46,7 +47,7 @@ pub struct Agreement {
 #[error("{message}")]
 pub struct Refusal {
     /// The word for the condition's reason, the event's reason and the metric's label.
-    pub category: String,
+    pub category: Reason,
     /// For people: what is wrong and what to do.
     pub message: String,
     /// Whether it lasts until somebody acts.
@@ -172,7 +173,7 @@ impl Provisioner {
 
 fn failed(cause: &str) -> Refusal {
     Refusal {
-        category: "ProvisionerFailed".into(),
+        category: Reason::ProvisionerFailed,
         message: format!("the process that provisions failed: {cause}. It is tried again"),
         is_final: false,
     }
@@ -239,11 +240,9 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
         Ok(state) => {
             Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes, members: state.members })
         }
-        Err(error) => Err(Refusal {
-            category: error.category().to_owned(),
-            message: error.to_string(),
-            is_final: error.is_final(),
-        }),
+        Err(error) => {
+            Err(Refusal { category: error.category(), message: error.to_string(), is_final: error.is_final() })
+        }
     };
     Answer { component: component.name().to_owned(), outcome }
 }

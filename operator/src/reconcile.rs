@@ -15,6 +15,7 @@ use crate::api::{ChatPlatform, ChatPlatformStatus};
 use crate::build::Component;
 use crate::lease::Leadership;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
+use crate::reason::Reason;
 use crate::report::{Found, Outcome};
 use crate::telemetry::Metrics;
 use crate::{FIELD_MANAGER, apply, build, observe, report, roll, validate};
@@ -71,14 +72,14 @@ pub enum Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
+    pub fn category(&self) -> Reason {
         match self {
             Self::Observe(error) => error.category(),
             Self::Validate(error) => error.category(),
             Self::Apply(error) => error.category(),
             Self::Roll(error) => error.category(),
             Self::Report(error) => error.category(),
-            Self::NotLeading => "NotLeading",
+            Self::NotLeading => Reason::NotLeading,
         }
     }
 
@@ -140,10 +141,10 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     let started = Instant::now();
     let outcome = pipeline(document, &context).await;
     let failure = match &outcome {
-        Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category.as_str()),
+        Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category),
         Err(error) => Some(error.category()),
     };
-    context.metrics.reconciled(started.elapsed(), failure);
+    context.metrics.reconciled(started.elapsed(), failure.map(Reason::as_str));
     if let Err(error) = &outcome
         && !matches!(error, Error::NotLeading | Error::Report(_))
     {
@@ -169,7 +170,7 @@ fn resync(document: &ChatPlatform) -> Duration {
 /// When to try again after an error.
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
 pub fn error_policy(object: Arc<DeserializeGuard<ChatPlatform>>, error: &Error, context: Arc<Context>) -> Action {
-    tracing::warn!(error = %error, category = error.category(), name = object.name_any(), namespace = object.namespace(), "reconcile failed");
+    tracing::warn!(error = %error, category = error.category().as_str(), name = object.name_any(), namespace = object.namespace(), "reconcile failed");
     Action::requeue(context.retry(object.meta().uid.as_deref()))
 }
 
@@ -181,7 +182,7 @@ async fn unreadable(invalid: &InvalidObject, context: &Context) -> Result<Action
     );
     document.metadata = invalid.metadata.clone();
     let message = format!("the document cannot be read: {}", invalid.error);
-    context.report(&document, Outcome::Invalid { reason: "InvalidSpec", message: &message }).await?;
+    context.report(&document, Outcome::Invalid { reason: Reason::InvalidSpec, message: &message }).await?;
     Ok(Action::await_change())
 }
 

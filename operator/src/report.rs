@@ -10,13 +10,14 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 
-pub use conditions::Verdict;
+pub use conditions::{CONDITIONS, Verdict};
 
 use crate::FIELD_MANAGER;
 use crate::api::{ChatPlatform, ChatPlatformStatus, Condition};
 use crate::build::{Applied, Component, Resources};
 use crate::observe::Observed;
 use crate::proven::Provisioned;
+use crate::reason::Reason;
 use crate::validate::Platform;
 
 /// How a run of the pipeline ended.
@@ -27,14 +28,14 @@ pub enum Outcome<'a> {
     /// The document, or something it refers to, cannot be used; what runs was not touched.
     Invalid {
         /// The word for machines.
-        reason: &'a str,
+        reason: Reason,
         /// All that is wrong.
         message: &'a str,
     },
     /// A step failed and is tried again.
     Failed {
         /// The word for machines.
-        reason: &'a str,
+        reason: Reason,
         /// What failed.
         message: &'a str,
         /// Whether only somebody's action can help.
@@ -67,8 +68,8 @@ pub struct Error(#[from] Box<kube::Error>);
 impl Error {
     /// The word for the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
-        "ReportFailed"
+    pub fn category(&self) -> Reason {
+        Reason::ReportFailed
     }
 }
 
@@ -149,7 +150,7 @@ pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[(C
         tracing::info!(name = document.name_any(), namespace = document.namespace(), change = note, "provisioned");
         let event = Event {
             type_: EventType::Normal,
-            reason: "Provisioned".into(),
+            reason: Reason::Provisioned.to_string(),
             note: Some(short(&note)),
             action: format!("Provision-{}", component.name()),
             secondary: None,

@@ -15,6 +15,7 @@ pub use decision::{Step, next};
 use crate::build::{Applied, Component, Resources};
 use crate::observe::Observed;
 use crate::proven::{Proven, Provisioned, Standing};
+use crate::reason::Reason;
 use crate::validate::Platform;
 
 /// Why a pod could not be restarted.
@@ -30,8 +31,8 @@ pub struct Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
-        "RollFailed"
+    pub fn category(&self) -> Reason {
+        Reason::RollFailed
     }
 }
 

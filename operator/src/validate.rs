@@ -4,6 +4,7 @@
 //! The rules are those of the resource's schema, run again: an object that was stored under an older definition passes through here too.
 
 mod defaults;
+mod notation;
 mod platform;
 mod release;
 mod spec;
@@ -15,6 +16,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource as _, ResourceExt as _};
 use rand::CryptoRng;
 
+pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use platform::{
     Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, Served, Server, Servers, Storage,
     TlsSource, Upstreams, Workload,
@@ -23,6 +25,7 @@ pub use platform::{
 use crate::api::ChatPlatform;
 use crate::build::{Component, edge};
 use crate::observe::Observed;
+use crate::reason::Reason;
 use crate::secrets::{self, Existing, Externals, Material, Names};
 
 /// Why a document cannot become a platform.
@@ -42,10 +45,10 @@ pub enum Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
+    pub fn category(&self) -> Reason {
         match self {
-            Self::Spec(_) => "InvalidSpec",
-            Self::Reference(_) => "ReferenceInvalid",
+            Self::Spec(_) => Reason::InvalidSpec,
+            Self::Reference(_) => Reason::ReferenceInvalid,
             Self::Secrets(error) => error.category(),
         }
     }

@@ -23,7 +23,7 @@ fn platform() -> Platform {
 async fn a_server_that_is_not_there_is_told_in_the_words_of_its_own_step() {
     let provisioner = Provisioner::new(env!("CARGO_BIN_EXE_provision"));
     let outcomes = provisioner.run(&platform(), &[Component::Redis, Component::ObjectStorage]).await;
-    let categories: Vec<String> = outcomes.iter().map(|outcome| outcome.clone().unwrap_err().category).collect();
+    let categories: Vec<_> = outcomes.iter().map(|outcome| outcome.clone().unwrap_err().category).collect();
     assert_eq!(categories, ["RedisUnreachable", "ObjectStorageUnreachable"]);
     assert!(outcomes[0].clone().unwrap_err().message.contains("acme-redis.nowhere.svc:6379"));
     assert!(!outcomes[0].clone().unwrap_err().is_final);

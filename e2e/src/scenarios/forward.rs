@@ -1,25 +1,18 @@
 //! Ports of this machine that lead to a pod or a Service, for servers that the edge does not show.
 
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 use url::Url;
 
+use super::listener::Listener;
 use super::site::Site;
-
-/// How long kubectl may take until the port is open.
-const OPEN_WITHIN: Duration = Duration::from_secs(15);
 
 /// `kubectl port-forward`, for as long as this lives. It ends with the pod that it leads to.
 pub(crate) struct Forward {
-    process: Child,
     /// The port on this side.
     pub(crate) port: u16,
+    // It ends when this does.
+    _process: Listener,
 }
 
 impl Forward {
@@ -34,43 +27,9 @@ impl Forward {
     }
 
     fn open(site: &Site, target: &str, ports: &str, address: &str) -> Result<Self> {
-        let mut said = tempfile::tempfile()?;
-        let mut process = Command::new(site.cluster.kubectl_program())
-            .env("KUBECONFIG", site.cluster.kubeconfig())
-            .args(["port-forward", "--namespace", &site.namespace, "--address", address, target, ports])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(said.try_clone()?)
-            .spawn()
-            .context("cannot start kubectl port-forward")?;
-        let output = process.stdout.take().context("kubectl has no standard output")?;
-        let (sender, opened) = channel();
-        // It tells of every connection, so that somebody has to go on reading.
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if let Some(port) = port_of(&line) {
-                    // Only the first one is waited for.
-                    let _ = sender.send(port);
-                }
-            }
-        });
-        let mut forward = Self { process, port: 0 };
-        let Ok(port) = opened.recv_timeout(OPEN_WITHIN) else {
-            let mut why = String::new();
-            said.rewind()?;
-            said.read_to_string(&mut why)?;
-            bail!("kubectl port-forward {target} {ports} opens no port: {}", why.trim());
-        };
-        forward.port = port;
-        Ok(forward)
-    }
-}
-
-impl Drop for Forward {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let arguments = ["port-forward", "--namespace", &site.namespace, "--address", address, target, ports];
+        let process = Listener::start(&site.cluster, &arguments, port_of)?;
+        Ok(Self { port: process.port, _process: process })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must hold on a cluster, one file a theme. A scenario's name says what is done and what must hold.
 
 mod accounts;
+mod api_server;
 mod browser;
 mod chronicle;
 mod data;
@@ -10,6 +11,7 @@ mod external;
 pub(crate) mod faults;
 pub(crate) mod forward;
 mod healing;
+mod listener;
 pub(crate) mod load;
 mod mail;
 mod media;
@@ -83,6 +85,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     refusals::a_misspelt_field_is_refused_and_named,
     refusals::an_even_number_of_mongodb_members_is_refused_and_the_field_named,
     refusals::every_example_is_accepted,
+    refusals::every_bad_document_is_refused_by_the_api_server_and_the_field_named,
     accounts::two_people_register_and_log_in,
     accounts::a_log_out_ends_the_access_token_at_once,
     accounts::a_reused_refresh_token_revokes_its_family,

@@ -38,6 +38,12 @@ impl Rest {
         Ok(Self { agent: RefCell::new(agent(authority, patience)?), url: url.to_owned(), patience })
     }
 
+    /// For a server of this machine that speaks without TLS.
+    pub(crate) fn unencrypted(url: &str) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        Self { agent: RefCell::new(config.build().into()), url: url.to_owned(), patience: PATIENCE }
+    }
+
     /// Trusts another authority from now on, and the one before no more.
     pub(crate) fn trust(&self, authority: &str) -> Result<()> {
         *self.agent.borrow_mut() = agent(authority, self.patience)?;

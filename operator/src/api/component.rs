@@ -5,17 +5,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::quantity::Quantity;
+use super::rules;
 
 /// A component that keeps no data of its own.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
-    /// How many pods run, 1 to 20. Default: 1. Change: pods are added or drained.
+    /// How many pods run, 1 to 20. With two or more the loss of one, or of its node, interrupts nobody.
+    /// Default: 1. Change: pods are added, or drained and stopped; the others go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message("allowed are 1 to 20 replicas"))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message("write a number of pods from 1 to 20"))]
     pub replicas: Option<i32>,
 
-    /// CPU and memory of a pod. Default: small, for some hundred people. Change: rolling restart.
+    /// CPU and memory of each pod.
+    /// Default: little, enough for some hundred people; each amount below has its own. Change: rolling restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
@@ -24,60 +27,73 @@ pub struct Workload {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Chat {
-    /// How many pods run. Default: 1, the only value allowed in this release, as a conversation's sockets must meet in one process.
+    /// How many pods run: 1 in this release, since the sockets of a conversation must meet in one process.
+    /// Default: 1. Change: none is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == 1").message("this release runs one chat pod: write 1 or leave spec.chat.replicas out"))]
     pub replicas: Option<i32>,
 
-    /// CPU and memory of a pod. Default: small, for some hundred people. Change: rolling restart.
+    /// CPU and memory of the pod.
+    /// Default: little, enough for some hundred people; each amount below has its own. Change: restart, and people reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
 
 /// CPU and memory of a container. What is left out keeps its default.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::limit_holds_request("cpu"))]
+#[x_kube(validation = rules::limit_holds_request("memory"))]
 pub struct Resources {
-    /// What the scheduler sets aside for a pod.
+    /// What the scheduler sets aside on a node for each pod; a pod for which no node has that much left waits.
+    /// Default: the component's own, lowered to the limit where that is less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Amounts>,
 
-    /// What a pod may use at most. A container above its memory is killed, one above its CPU is slowed down.
+    /// What each pod may use at most: one that wants more memory is killed and started again, one that wants more CPU is slowed down.
+    /// Not below the request of the same amount. Default: the component's own for memory, none for CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Amounts>,
 }
 
 /// Amounts of CPU and memory.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Amounts {
-    /// CPU cores, such as 500m or 2.
+    /// CPU in cores, above zero: 2 is two cores, 500m half of one. Default: the component's own request, and no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::cpu())]
     pub cpu: Option<Quantity>,
 
-    /// Memory, such as 256Mi or 2Gi.
+    /// Memory in bytes, 4Mi or more, as 256Mi, 2Gi or 500M. Default: the component's own request and limit; the limit rises with a
+    /// request above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::memory())]
     pub memory: Option<Quantity>,
 }
 
 /// A volume for each pod of a component.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)").message("storage.className cannot be changed once the volumes exist: put the old class back, or make a new platform and move the data"))]
-#[x_kube(validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0").message("storage.size cannot shrink once the volumes exist: put the old size back, or write a larger one"))]
 pub struct Storage {
-    /// Size of each volume, such as 10Gi. It can grow, where the class of the volumes allows that, and not shrink.
+    /// Size of each volume in bytes, 64Mi or more, such as 10Gi. It can grow, where the class of the volumes allows that, and not shrink;
+    /// left out, it is the default again, which may be less. Default: the component's own.
     /// Change: the volumes are enlarged in place, nothing restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::size())]
     pub size: Option<Quantity>,
 
-    /// StorageClass of the volumes. Default: the cluster's default class. Fixed once created.
+    /// StorageClass of the volumes. Default: the cluster's default class.
+    /// Change: none is possible once the volumes exist.
     #[schemars(length(max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::object_name("a StorageClass of the cluster, or leave className out for its default"))]
     pub class_name: Option<String>,
 }
 
-/// What happens to volumes, and to the Secrets that make them readable, when the platform is deleted.
+/// What happens to the data when this document is deleted. Retain keeps the volumes and the Secrets without which they are
+/// unreadable, and a platform of the same name takes them up again; Delete removes both for good.
+/// Default: Retain. Change: immediate, nothing restarts.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum DeletionPolicy {
     /// They stay.

@@ -9,10 +9,15 @@ pub mod exposure;
 pub mod images;
 pub mod network_policy;
 pub mod quantity;
+pub mod reference;
+mod rules;
 pub mod status;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+
+use crate::build::Component;
+use crate::validate::MONGODB_VERSION;
 
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
 pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
@@ -21,6 +26,7 @@ pub use exposure::{Exposure, ExposureType, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use network_policy::{NetworkPolicy, NetworkPolicyMode};
 pub use quantity::Quantity;
+pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition};
 
 /// The longest name of a platform, so that the longest name made from it (a revision label of
@@ -43,10 +49,22 @@ pub const NAME_RULE: &str =
     derive = "PartialEq",
     shortname = "chatp",
     category = "all",
-    validation = Rule::new("(has(self.spec.mongodb) && has(self.spec.mongodb.external)) == (has(oldSelf.spec.mongodb) && has(oldSelf.spec.mongodb.external))").message("spec.mongodb.external cannot be set or removed once the platform exists, since data do not move by themselves: put it back as it was, or make a new platform"),
-    validation = Rule::new("(has(self.spec.objectStorage) && has(self.spec.objectStorage.external)) == (has(oldSelf.spec.objectStorage) && has(oldSelf.spec.objectStorage.external))").message("spec.objectStorage.external cannot be set or removed once the platform exists, since files do not move by themselves: put it back as it was, or make a new platform"),
-    validation = Rule::new("!has(oldSelf.spec.redis) || !has(oldSelf.spec.redis.replicas) || oldSelf.spec.redis.replicas == 1 || (has(self.spec.redis) && (has(self.spec.redis.replicas) || has(self.spec.redis.external)))").message("spec.redis.replicas cannot shrink, and 1 is what it is when it is left out: the data may be on the servers that would go, so put the old number back"),
-    validation = Rule::new("!has(oldSelf.spec.rabbitmq) || !has(oldSelf.spec.rabbitmq.replicas) || oldSelf.spec.rabbitmq.replicas == 1 || (has(self.spec.rabbitmq) && (has(self.spec.rabbitmq.replicas) || has(self.spec.rabbitmq.external)))").message("spec.rabbitmq.replicas cannot shrink, and 1 is what it is when it is left out: queues may have their majority on the nodes that would go, so put the old number back"),
+    validation = rules::same_owner("mongodb", "data"),
+    validation = rules::same_owner("objectStorage", "files"),
+    validation = rules::never_fewer("redis", "the data may be on the servers that would go"),
+    validation = rules::never_fewer("rabbitmq", "queues may have their majority on the nodes that would go"),
+    validation = rules::never_smaller(Component::MongoDb),
+    validation = rules::never_smaller(Component::Redis),
+    validation = rules::never_smaller(Component::RabbitMq),
+    validation = rules::never_smaller(Component::ObjectStorage),
+    validation = rules::same_class(Component::MongoDb),
+    validation = rules::same_class(Component::Redis),
+    validation = rules::same_class(Component::RabbitMq),
+    validation = rules::same_class(Component::ObjectStorage),
+    validation = rules::no_skipped_series(MONGODB_VERSION),
+    validation = rules::no_series_far_back(MONGODB_VERSION),
+    validation = rules::no_older_release(),
+    validation = rules::no_skipped_release(),
     validation = Rule::new(NAME_RULE).message(Message::Expression("'metadata.name is \"' + self.metadata.name + '\": use at most 32 lower-case letters, digits and dashes, beginning with a letter'".into())),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What the platform is doing, in a word"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.ready", description = "Components that are ready, of all"),
@@ -60,15 +78,16 @@ pub const NAME_RULE: &str =
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChatPlatformSpec {
-    /// Release of the platform's services, such as 0.1.0.
-    /// Default: the operator's own release. A lower one than runs now, or one that skips a minor release, is refused.
+    /// Release of the platform's services, three numbers such as 0.1.0. A lower one than runs now (status.version), or one that skips a
+    /// minor release, is refused.
+    /// Default: the operator's own release.
     /// Change: rolling restart of the services.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new(r"self.matches('^[0-9]+\\.[0-9]+\\.[0-9]+$')").message(Message::Expression("'spec.version is \"' + self + '\": write a release as three numbers, such as 0.1.0'".into())))]
+    #[x_kube(validation = Rule::new(format!("self.matches('{}')", rules::RELEASE)).message("write a release as three numbers, such as 0.1.0"))]
     pub version: Option<String>,
 
-    /// Stop reconciling: what runs keeps running, and changes to this document wait.
+    /// Whether to stop reconciling: what runs keeps running, nothing is repaired, and changes to this document wait.
     /// Default: false. Change: immediate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -79,73 +98,74 @@ pub struct ChatPlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 
-    /// Where the images come from.
+    /// Where the images come from. Default: docker.io. Change: rolling restart of everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Images>,
 
-    /// Host name at which people reach the platform, such as chat.example.com; a name alone, without scheme, port or path.
+    /// Host name at which people reach the platform, such as chat.example.com; a name alone, without scheme, port or path, at most 253
+    /// characters in labels of at most 63.
     /// It is the issuer of all tokens, so that a change makes everyone log in again.
     /// Change: rolling restart of the services and the edge.
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message(Message::Expression("'spec.host is \"' + self + '\": write a lower-case host name such as chat.example.com, without scheme, port or path'".into())))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?([.][a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$') && !self.matches('(^|[.])[0-9]+$')").message("write a lower-case host name such as chat.example.com, without scheme, port or path, and no address"))]
     pub host: String,
 
-    /// The certificate of the edge.
-    /// Default: a certificate for spec.host from an authority of the operator's own.
+    /// The certificate of the edge: exactly one of the fields.
+    /// Default: a certificate for spec.host from an authority of the operator's own. Change: rolling restart of the edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
     /// How the edge is reached from outside the cluster.
-    /// Default: not at all (a Service of type ClusterIP).
+    /// Default: not at all (a Service of type ClusterIP). Change: the Service is changed in place, nothing restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
 
-    /// The edge: Nginx, which terminates TLS and upgrades WebSockets.
+    /// The edge: Nginx, which terminates TLS and upgrades WebSockets. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge: Option<Workload>,
 
-    /// The gateway service: routing, token verification, rate limits.
+    /// The gateway service: routing, token verification, rate limits. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Workload>,
 
-    /// The auth service: accounts, log-in, tokens.
+    /// The auth service: accounts, log-in, tokens. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Workload>,
 
-    /// The chat service: conversations, messages, Socket.IO.
+    /// The chat service: conversations, messages, Socket.IO. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<Chat>,
 
-    /// The media service: uploads and downloads.
+    /// The media service: uploads and downloads. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<Workload>,
 
-    /// The notification service: in-app notifications and e-mail.
+    /// The notification service: in-app notifications and e-mail. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notification: Option<Workload>,
 
-    /// The web client.
+    /// The web client. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web: Option<Workload>,
 
-    /// The MongoDB replica set, which holds accounts, messages and metadata.
+    /// The MongoDB replica set, which holds accounts, messages and metadata. Default: one member of the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mongodb: Option<MongoDb>,
 
-    /// The Redis server, which holds sessions, presence and rate limits.
+    /// Redis, which holds sessions, presence and rate limits. Default: one server of the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<Redis>,
 
-    /// The RabbitMQ broker, which carries events between services.
+    /// The RabbitMQ broker, which carries events between services. Default: one node of the platform's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rabbitmq: Option<RabbitMq>,
 
-    /// The S3 store, which holds uploaded files.
+    /// The S3 store, which holds uploaded files. Default: one of the platform's own with 5Gi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_storage: Option<ObjectStorage>,
 
     /// The SMTP server for e-mail notifications.
-    /// Default: no e-mail; notifications are shown in the client alone.
+    /// Default: no e-mail; notifications are shown in the client alone. Change: rolling restart of the notification service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
 
@@ -208,7 +228,7 @@ mod tests {
         let kept = include_str!("../../../crds/chatplatform.yaml");
         assert!(
             kept == definition().unwrap(),
-            "crds/chatplatform.yaml is stale: run `cargo run -p operator --bin crdgen > crds/chatplatform.yaml`"
+            "crds/chatplatform.yaml is stale: run `cargo run -p operator --bin crdgen`"
         );
     }
 }

@@ -15,7 +15,8 @@ pub struct ChatPlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<String>,
 
-    /// The release that runs in every service.
+    /// The release that runs in every service, three numbers; while an upgrade is under way, the one before it.
+    #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 

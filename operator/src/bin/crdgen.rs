@@ -1,8 +1,13 @@
-//! Writes the `CustomResourceDefinition` to standard output: `cargo run -p operator --bin crdgen > crds/chatplatform.yaml`.
+//! Writes what is made from the comments and rules of `operator/src/api`: the `CustomResourceDefinition` and its reference page.
 
-use std::io::{self, Write as _};
+use std::fs;
+use std::path::Path;
+
+use operator::api;
 
 fn main() -> anyhow::Result<()> {
-    io::stdout().write_all(operator::api::definition()?.as_bytes())?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::write(root.join("crds/chatplatform.yaml"), api::definition()?)?;
+    fs::write(root.join("docs/reference/chatplatform.md"), api::reference::page())?;
     Ok(())
 }

@@ -54,7 +54,7 @@ fn server() -> impl Strategy<Value = Value> {
 fn images() -> impl Strategy<Value = Value> {
     let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
     let policy = prop::sample::select(vec!["Always", "IfNotPresent", "Never"]);
-    (registry, policy, prop::collection::vec("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
+    (registry, policy, prop::collection::btree_set("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
         let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
         let mut images = json!({"pullPolicy": policy, "pullSecrets": secrets});
         if let Some(registry) = registry {

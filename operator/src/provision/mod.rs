@@ -14,6 +14,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::reason::Reason;
+
 /// The longest that one run against one server takes.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a connection may take to open, and a server to answer one request.
@@ -179,29 +181,53 @@ impl Error {
 
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
-        macro_rules! categories {
-            ($server:expr, $problem:literal) => {
-                match $server {
-                    Server::MongoDb => concat!("MongoDB", $problem),
-                    Server::Redis => concat!("Redis", $problem),
-                    Server::RabbitMq => concat!("RabbitMQ", $problem),
-                    Server::ObjectStorage => concat!("ObjectStorage", $problem),
-                }
-            };
-        }
+    pub fn category(&self) -> Reason {
         match self {
             Self::Unreachable { server, .. } | Self::Theirs { server, problem: Problem::Unreachable, .. } => {
-                categories!(server, "Unreachable")
+                server.of([
+                    Reason::MongoDBUnreachable,
+                    Reason::RedisUnreachable,
+                    Reason::RabbitMQUnreachable,
+                    Reason::ObjectStorageUnreachable,
+                ])
             }
-            Self::AccessDenied { server, .. } | Self::Theirs { server, problem: Problem::AccessDenied, .. } => {
-                categories!(server, "AccessDenied")
-            }
-            Self::Failed { server, .. } | Self::Theirs { server, problem: Problem::Failed, .. } => {
-                categories!(server, "Failed")
-            }
-            Self::Conflict { server, .. } => categories!(server, "Conflict"),
-            Self::TimedOut { server } => categories!(server, "TimedOut"),
+            Self::AccessDenied { server, .. } | Self::Theirs { server, problem: Problem::AccessDenied, .. } => server
+                .of([
+                    Reason::MongoDBAccessDenied,
+                    Reason::RedisAccessDenied,
+                    Reason::RabbitMQAccessDenied,
+                    Reason::ObjectStorageAccessDenied,
+                ]),
+            Self::Failed { server, .. } | Self::Theirs { server, problem: Problem::Failed, .. } => server.of([
+                Reason::MongoDBFailed,
+                Reason::RedisFailed,
+                Reason::RabbitMQFailed,
+                Reason::ObjectStorageFailed,
+            ]),
+            Self::Conflict { server, .. } => server.of([
+                Reason::MongoDBConflict,
+                Reason::RedisConflict,
+                Reason::RabbitMQConflict,
+                Reason::ObjectStorageConflict,
+            ]),
+            Self::TimedOut { server } => server.of([
+                Reason::MongoDBTimedOut,
+                Reason::RedisTimedOut,
+                Reason::RabbitMQTimedOut,
+                Reason::ObjectStorageTimedOut,
+            ]),
+        }
+    }
+}
+
+impl Server {
+    /// The one of four reasons that is about this server.
+    fn of(self, [mongodb, redis, rabbitmq, object_storage]: [Reason; 4]) -> Reason {
+        match self {
+            Self::MongoDb => mongodb,
+            Self::Redis => redis,
+            Self::RabbitMq => rabbitmq,
+            Self::ObjectStorage => object_storage,
         }
     }
 }

@@ -7,6 +7,22 @@ use super::{Found, Outcome, trouble};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
+use crate::reason::Reason;
+
+/// The types of all conditions, in the order in which people read them.
+pub const CONDITIONS: [&str; 11] = [
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "SpecValid",
+    PARTS[0].0,
+    PARTS[1].0,
+    PARTS[2].0,
+    PARTS[3].0,
+    PARTS[4].0,
+    PARTS[5].0,
+    "Paused",
+];
 
 /// Conditions of parts, and the components that make up each.
 const PARTS: [(&str, &[Component]); 6] = [
@@ -38,8 +54,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(type_: &'static str, status: bool, reason: &str, message: impl Into<String>) -> Self {
-        Self { type_, status, reason: reason.to_owned(), message: message.into() }
+    fn new(type_: &'static str, status: bool, reason: Reason, message: impl Into<String>) -> Self {
+        Self { type_, status, reason: reason.to_string(), message: message.into() }
     }
 
     /// The condition: its time is the earlier one's as long as the status is.
@@ -67,9 +83,9 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
     let mut verdicts = match outcome {
         Outcome::Paused => vec![
             kept(before, "Ready")
-                .unwrap_or_else(|| Verdict::new("Ready", false, "Paused", "paused before it was ready")),
-            Verdict::new("Reconciling", false, "Paused", "spec.paused is true: changes wait"),
-            Verdict::new("Stalled", false, "Paused", "spec.paused is true"),
+                .unwrap_or_else(|| Verdict::new("Ready", false, Reason::Paused, "paused before it was ready")),
+            Verdict::new("Reconciling", false, Reason::Paused, "spec.paused is true: changes wait"),
+            Verdict::new("Stalled", false, Reason::Paused, "spec.paused is true"),
         ],
         Outcome::Invalid { reason, message } => vec![
             Verdict::new("Ready", false, reason, message),
@@ -91,15 +107,17 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
     verdicts.push(match outcome {
         Outcome::Invalid { reason, message } => Verdict::new("SpecValid", false, reason, message),
         Outcome::Paused => kept(before, "SpecValid")
-            .unwrap_or_else(|| Verdict::new("SpecValid", true, "Unchecked", "not checked while paused")),
+            .unwrap_or_else(|| Verdict::new("SpecValid", true, Reason::Unchecked, "not checked while paused")),
         Outcome::Failed { .. } | Outcome::Done(_) => {
-            Verdict::new("SpecValid", true, "Accepted", "spec can be carried out")
+            Verdict::new("SpecValid", true, Reason::Accepted, "spec can be carried out")
         }
     });
     verdicts.extend(parts);
     verdicts.push(match outcome {
-        Outcome::Paused => Verdict::new("Paused", true, "Paused", "spec.paused is true: set it to false to go on"),
-        _ => Verdict::new("Paused", false, "NotPaused", "spec.paused is false"),
+        Outcome::Paused => {
+            Verdict::new("Paused", true, Reason::Paused, "spec.paused is true: set it to false to go on")
+        }
+        _ => Verdict::new("Paused", false, Reason::NotPaused, "spec.paused is false"),
     });
     verdicts
 }
@@ -108,34 +126,34 @@ fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
     let waiting: Vec<&Verdict> = parts.iter().filter(|part| !part.status).collect();
     let Some(first) = waiting.first() else {
         return vec![
-            Verdict::new("Ready", true, "AllReady", format!("serves https://{}", found.platform.host)),
-            Verdict::new("Reconciling", false, "Reconciled", "everything is as the spec says"),
-            Verdict::new("Stalled", false, "Reconciled", "nothing is in the way"),
+            Verdict::new("Ready", true, Reason::AllReady, format!("serves https://{}", found.platform.host)),
+            Verdict::new("Reconciling", false, Reason::Reconciled, "everything is as the spec says"),
+            Verdict::new("Stalled", false, Reason::Reconciled, "nothing is in the way"),
         ];
     };
     let message = waiting.iter().map(|part| part.message.as_str()).collect::<Vec<_>>().join("; ");
     let stalled = stalled(found);
     vec![
-        Verdict::new("Ready", false, &first.reason, message.clone()),
+        Verdict { type_: "Ready", status: false, reason: first.reason.clone(), message: message.clone() },
         match &stalled {
-            Some((reason, _)) => Verdict::new("Reconciling", false, reason, "waits for a correction"),
-            None => Verdict::new("Reconciling", true, "Progressing", message),
+            Some((reason, _)) => Verdict::new("Reconciling", false, *reason, "waits for a correction"),
+            None => Verdict::new("Reconciling", true, Reason::Progressing, message),
         },
         match stalled {
-            Some((reason, message)) => Verdict::new("Stalled", true, &reason, message),
-            None => Verdict::new("Stalled", false, "Progressing", "nothing is in the way"),
+            Some((reason, message)) => Verdict::new("Stalled", true, reason, message),
+            None => Verdict::new("Stalled", false, Reason::Progressing, "nothing is in the way"),
         },
     ]
 }
 
 /// What will not pass by itself.
-fn stalled(found: &Found<'_>) -> Option<(String, String)> {
-    let pods = found.observed.pods.iter().filter_map(trouble::of).find(trouble::Trouble::is_final);
-    if let Some(trouble) = pods {
-        return Some((trouble.reason, trouble.message));
+fn stalled(found: &Found<'_>) -> Option<(Reason, String)> {
+    let mut pods = found.observed.pods.iter().filter_map(trouble::of);
+    if let Some(lasting) = pods.find_map(|trouble| Some((trouble.lasting()?, trouble.message))) {
+        return Some(lasting);
     }
     let refusal = found.provisioned.refusals().find(|refusal| refusal.is_final)?;
-    Some((refusal.category.clone(), refusal.message.clone()))
+    Some((refusal.category, refusal.message.clone()))
 }
 
 fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, components: &[Component]) -> Verdict {
@@ -159,26 +177,28 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
     Verdict::new(
         type_,
         true,
-        "Ready",
+        Reason::Ready,
         said.filter(|said| !said.is_empty()).unwrap_or_else(|| format!("{ready} pods ready")),
     )
 }
 
-fn reason<'a>(found: &Found<'a>, component: Component, row: &ComponentStatus) -> &'a str {
+fn reason(found: &Found<'_>, component: Component, row: &ComponentStatus) -> Reason {
     if row.ready < row.desired {
-        return "PodsNotReady";
+        return Reason::PodsNotReady;
     }
     match found.provisioned.of(component) {
-        Some(Standing::Disagrees(refusal)) => &refusal.category,
-        Some(Standing::Agrees(agreement)) if !agreement.ready => "NotReady",
-        Some(Standing::Waiting) => "PodsNotReady",
-        _ => "RollingOut",
+        Some(Standing::Disagrees(refusal)) => refusal.category,
+        Some(Standing::Agrees(agreement)) if !agreement.ready => Reason::NotReady,
+        Some(Standing::Waiting) => Reason::PodsNotReady,
+        _ => Reason::RollingOut,
     }
 }
 
 fn kept(before: &[Condition], type_: &'static str) -> Option<Verdict> {
     let condition = before.iter().find(|condition| condition.type_ == type_)?;
-    Some(Verdict::new(type_, condition.status == "True", &condition.reason, condition.message.clone()))
+    // As it was written, perhaps by a release that had other words.
+    let (reason, message) = (condition.reason.clone(), condition.message.clone());
+    Some(Verdict { type_, status: condition.status == "True", reason, message })
 }
 
 /// The state in a word.

@@ -191,7 +191,7 @@ fn a_platform_that_was_ready_is_degraded_and_a_new_one_progresses() {
 fn a_server_that_refuses_the_operator_stalls_the_platform_with_its_own_words() {
     let mut cluster = Cluster::ready();
     let refusal = Refusal {
-        category: "RabbitMQAccessDenied".into(),
+        category: Reason::RabbitMQAccessDenied,
         message: "RabbitMQ refuses user operator".into(),
         is_final: true,
     };
@@ -207,7 +207,7 @@ fn a_server_that_refuses_the_operator_stalls_the_platform_with_its_own_words() {
 fn a_server_that_does_not_answer_yet_is_progress() {
     let mut cluster = Cluster::ready();
     let refusal =
-        Refusal { category: "MongoDBTimedOut".into(), message: "MongoDB did not finish".into(), is_final: false };
+        Refusal { category: Reason::MongoDBTimedOut, message: "MongoDB did not finish".into(), is_final: false };
     cluster.provisioned = cluster.provisioned.with(Component::MongoDb, Standing::Disagrees(refusal));
     let status = cluster.status(None, EARLIER);
     assert!(is(&status, "Reconciling") && !is(&status, "Stalled"));
@@ -246,7 +246,7 @@ fn a_container_that_keeps_stopping_is_told_with_where_to_look() {
 fn an_invalid_document_stalls_and_leaves_the_state_of_the_parts_as_it_was() {
     let cluster = Cluster::ready();
     let ready = cluster.status(None, EARLIER);
-    let outcome = Outcome::Invalid { reason: "InvalidSpec", message: "spec.x: is wrong" };
+    let outcome = Outcome::Invalid { reason: Reason::InvalidSpec, message: "spec.x: is wrong" };
     let invalid = status(&cluster.document, Some(&ready), outcome, LATER.parse().unwrap());
     assert_eq!(invalid.phase.as_deref(), Some("Invalid"));
     assert!(

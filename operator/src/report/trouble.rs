@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
+use crate::reason::Reason;
+
 /// A pod that cannot become ready.
 pub(super) struct Trouble {
     /// Kubernetes' own word for it.
@@ -12,12 +14,17 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Whether it lasts until somebody acts.
-    pub(super) fn is_final(&self) -> bool {
-        matches!(
-            self.reason.as_str(),
-            "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "CreateContainerConfigError"
-        )
+    /// The reason, if it lasts until somebody acts.
+    pub(super) fn lasting(&self) -> Option<Reason> {
+        let reason = Reason::from_word(&self.reason)?;
+        let lasts = matches!(
+            reason,
+            Reason::ImagePullBackOff
+                | Reason::InvalidImageName
+                | Reason::ErrImageNeverPull
+                | Reason::CreateContainerConfigError
+        );
+        lasts.then_some(reason)
     }
 }
 

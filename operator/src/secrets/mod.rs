@@ -45,6 +45,8 @@ pub use redis_acl::{Place as RedisPlace, Rules as RedisRules, password_hash as r
 pub use rendered::Rendered;
 pub use signing_keys::{SigningKeys, thumbprint};
 
+use crate::reason::Reason;
+
 /// Why the secrets of a platform cannot be completed. No variant carries a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,11 +84,11 @@ pub enum Error {
 impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
-    pub fn category(&self) -> &'static str {
+    pub fn category(&self) -> Reason {
         match self {
-            Self::Broken { .. } => "SecretBroken",
-            Self::Lost { .. } => "SecretLost",
-            Self::Certificate { .. } => "CertificateFailed",
+            Self::Broken { .. } => Reason::SecretBroken,
+            Self::Lost { .. } => Reason::SecretLost,
+            Self::Certificate { .. } => Reason::CertificateFailed,
         }
     }
 }

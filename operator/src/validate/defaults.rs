@@ -3,7 +3,7 @@
 use crate::build::Component;
 
 /// The `MongoDB` server that the tests run.
-pub(super) const MONGODB_VERSION: &str = "6.0.5";
+pub(crate) const MONGODB_VERSION: &str = "6.0.5";
 /// The region that S3 services take which have none.
 pub(super) const REGION: &str = "us-east-1";
 
@@ -37,7 +37,7 @@ pub(super) fn amounts(component: Component) -> Amounts {
 }
 
 /// The default size of a volume.
-pub(super) fn volume(component: Component) -> &'static str {
+pub(crate) fn volume(component: Component) -> &'static str {
     match component {
         Component::MongoDb => "2Gi",
         Component::Redis => "512Mi",

@@ -11,8 +11,9 @@ struct Release {
 impl Release {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(|part| {
-            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| part.parse().ok()).flatten()
+            let digits = (1..=6).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+            let leads_with_zero = part.len() > 1 && part.starts_with('0');
+            (digits && !leads_with_zero).then(|| part.parse().ok()).flatten()
         });
         let release = Self { major: parts.next()??, minor: parts.next()??, patch: parts.next()?? };
         parts.next().is_none().then_some(release)
@@ -73,6 +74,8 @@ mod tests {
             ("1.5.0", "newer"),
             ("1.2", "no release"),
             ("v1.2.3", "no release"),
+            ("1.02.3", "no release"),
+            ("1.2.1000000", "no release"),
         ] {
             let why = check(wanted, Some("1.2.3"), "1.4.0").err().unwrap_or_default();
             assert!(why.contains(word), "{wanted}: {why}");

@@ -1,6 +1,6 @@
 //! The fields of `spec`, one by one: each into its typed form, or onto the list of faults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
@@ -10,8 +10,8 @@ use kube::ResourceExt as _;
 use super::platform::{
     Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Served, Server, Servers, Storage, Workload,
 };
-use super::{Fault, defaults, release};
-use crate::api::{self, ChatPlatform, EmailTls, ExposureType, Quantity};
+use super::{Fault, defaults, notation, release};
+use crate::api::{self, ChatPlatform, EmailTls, ExposureType, LEAST_MEMORY, LEAST_SIZE, Quantity, quantity};
 use crate::build::secrets::ESTABLISHED;
 use crate::build::{Component, images, volume};
 use crate::observe::{Observed, is_ready};
@@ -44,6 +44,9 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
     let mut check = Checker { observed, platform: document.name_any(), faults: Vec::new() };
     check.name();
     check.host(&spec.host);
+    for external in externals(spec) {
+        check.secret(external.field, external.secret);
+    }
     let running = document.status.as_ref().and_then(|status| status.version.as_deref());
     let chat = spec.chat.clone().unwrap_or_default();
     check.exactly_one(Component::Chat, "replicas", chat.replicas);
@@ -121,8 +124,9 @@ impl Checker<'_> {
 
     fn name(&mut self) {
         let name = &self.platform;
-        let fits =
-            name.len() <= api::NAME_MAX && name.starts_with(|c: char| c.is_ascii_lowercase()) && is_dns_label(name);
+        let fits = name.len() <= api::NAME_MAX
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && notation::is_label(name);
         if !fits {
             let message = format!(
                 "{name:?} cannot name the objects of a platform: use at most {} lower-case letters, digits and dashes, beginning with a letter",
@@ -133,8 +137,8 @@ impl Checker<'_> {
     }
 
     fn host(&mut self, host: &str) {
-        if host.len() > 253 || !host.split('.').all(is_dns_label) {
-            let cure = "write a lower-case host name such as chat.example.com, without scheme, port or path";
+        if !notation::is_host(host) {
+            let cure = "write a lower-case host name such as chat.example.com, without scheme, port or path, and no address, at most 253 characters";
             self.fault("spec.host", format!("{host:?} is no host name: {cure}"));
         }
     }
@@ -149,25 +153,56 @@ impl Checker<'_> {
 
     fn images(&mut self, images: Option<&api::Images>) -> Images {
         let images = images.cloned().unwrap_or_default();
-        let registry = images.registry.map(|registry| registry.trim_end_matches('/').to_owned());
-        if let Some(registry) = &registry
-            && (registry.is_empty() || registry.contains("://") || registry.contains(char::is_whitespace))
-        {
-            let cure =
-                "write a host with an optional port and path, such as registry.example.com/mirror, without scheme";
+        if let Some(registry) = images.registry.as_ref().filter(|registry| !notation::is_registry(registry)) {
+            let cure = "write a host with an optional port and path, such as registry.example.com/mirror, without scheme and tag, at most 255 characters";
             self.fault("spec.images.registry", format!("{registry:?} is no registry: {cure}"));
         }
+        let pull_secrets: Vec<String> = images.pull_secrets.into_iter().map(|secret| secret.name).collect();
+        self.pull_secrets(&pull_secrets);
         Images {
-            registry,
+            registry: images.registry.map(|registry| registry.trim_end_matches('/').to_owned()),
             pull_policy: images.pull_policy.unwrap_or_default(),
-            pull_secrets: images.pull_secrets.into_iter().map(|secret| secret.name).collect(),
+            pull_secrets,
+        }
+    }
+
+    fn pull_secrets(&mut self, names: &[String]) {
+        const FIELD: &str = "spec.images.pullSecrets";
+        if names.len() > 16 {
+            self.fault(FIELD, format!("{} are too many: write at most 16", names.len()));
+        }
+        let mut seen = BTreeSet::new();
+        for (place, name) in names.iter().enumerate() {
+            self.secret(format!("{FIELD}[{place}].name"), name);
+            if !seen.insert(name) {
+                self.fault(format!("{FIELD}[{place}]"), format!("Duplicate value {name:?}: write each Secret once"));
+            }
+        }
+    }
+
+    fn secret(&mut self, field: impl Into<String>, name: &str) {
+        self.object_name(field, name, "a Secret in the platform's namespace");
+    }
+
+    fn object_name(&mut self, field: impl Into<String>, name: &str, what: &str) {
+        if !notation::is_object_name(name) {
+            let message = format!(
+                "{name:?} is no name: write the name of {what}: lower-case letters, digits, dashes and dots, at most 253"
+            );
+            self.fault(field, message);
         }
     }
 
     fn tls(&mut self, tls: Option<&api::Tls>) -> Option<String> {
         let tls = tls?;
         if tls.secret_name.is_some() == tls.self_signed.is_some() {
-            self.fault("spec.tls", "takes exactly one of selfSigned and secretName");
+            self.fault(
+                "spec.tls",
+                "takes exactly one of selfSigned and secretName: write one of them, or leave spec.tls out",
+            );
+        }
+        if let Some(name) = &tls.secret_name {
+            self.secret("spec.tls.secretName", name);
         }
         tls.secret_name.clone()
     }
@@ -182,14 +217,26 @@ impl Checker<'_> {
             }
             self.port("spec.exposure.nodePort", port);
         }
+        self.annotations(&exposure.annotations);
         Exposure { type_, node_port: exposure.node_port, annotations: exposure.annotations }
+    }
+
+    fn annotations(&mut self, annotations: &BTreeMap<String, String>) {
+        const FIELD: &str = "spec.exposure.annotations";
+        if annotations.len() > 64 {
+            self.fault(FIELD, format!("{} are too many: write at most 64", annotations.len()));
+        }
+        for name in annotations.keys().filter(|name| !notation::is_annotation(name)) {
+            let cure = "write at most 63 letters, digits, dashes, underscores and dots, with a domain before them if need be, such as example.com/internal";
+            self.fault(FIELD, format!("{name:?} is no name of an annotation: {cure}"));
+        }
     }
 
     fn port(&mut self, field: &str, port: i32) -> u16 {
         match u16::try_from(port) {
             Ok(port) if port > 0 => port,
             _ => {
-                self.fault(field, format!("{port} is no port: allowed are 1 to 65535"));
+                self.fault(field, format!("{port} is no port: write one from 1 to 65535"));
                 1
             }
         }
@@ -210,7 +257,7 @@ impl Checker<'_> {
         if !(1..=20).contains(&replicas) && component != Component::Chat {
             self.fault(
                 format!("{}.replicas", path(component)),
-                format!("{replicas} is out of range: allowed are 1 to 20"),
+                format!("{replicas} is out of range: write a number of pods from 1 to 20"),
             );
         }
         let (resources, _) = self.resources(component, workload.resources.as_ref());
@@ -306,17 +353,22 @@ impl Checker<'_> {
     fn bucket(&mut self, external: &api::ExternalObjectStorage) -> Bucket {
         const FIELD: &str = "spec.objectStorage.external";
         let public_url = external.public_url.as_ref().unwrap_or(&external.endpoint);
-        for (field, url) in [("endpoint", &external.endpoint), ("publicUrl", public_url)] {
-            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-            if host.is_none_or(|host| host.trim_end_matches('/').is_empty() || host.trim_end_matches('/').contains('/'))
-            {
-                let message = format!("{url:?} is no URL without a path: write one such as https://s3.example.com");
-                self.fault(format!("{FIELD}.{field}"), message);
+        let urls = [
+            ("endpoint", Some(&external.endpoint), "https://s3.example.com"),
+            ("publicUrl", external.public_url.as_ref(), "https://files.example.com"),
+        ];
+        for (field, url, example) in urls {
+            if let Some(url) = url.filter(|url| !notation::is_base_url(url)) {
+                let cure = format!("write a URL without user, path and query, such as {example}");
+                self.fault(format!("{FIELD}.{field}"), format!("{url:?} is not the URL of a server: {cure}"));
             }
         }
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-        if !(3..=63).contains(&external.bucket.len()) || !external.bucket.bytes().all(allowed) {
-            let cure = "write one of 3 to 63 lower-case letters, digits, dots and dashes";
+        if let Some(region) = external.region.as_ref().filter(|region| !notation::is_region(region)) {
+            let cure = "write the region of the bucket, such as eu-central-1, or leave region out";
+            self.fault(format!("{FIELD}.region"), format!("{region:?} is no region: {cure}"));
+        }
+        if !notation::is_bucket(&external.bucket) {
+            let cure = "write a bucket of 3 to 63 lower-case letters, digits, dots and dashes";
             self.fault(format!("{FIELD}.bucket"), format!("{:?} is no bucket: {cure}", external.bucket));
         }
         Bucket {
@@ -333,8 +385,9 @@ impl Checker<'_> {
         let wanted = wanted.unwrap_or(1);
         let field = format!("{}.replicas", path(component));
         if !allowed.contains(&wanted) {
-            let allowed = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            self.fault(field, format!("{wanted} is not possible: write one of {allowed}"));
+            let (last, others) = allowed.split_last().unwrap_or((&1, &[]));
+            let others = others.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            self.fault(field, format!("{wanted} is not possible: it takes {others} or {last}; write one of these"));
         } else if let Some(there) = self.replicas_there(component)
             && wanted < there
         {
@@ -385,23 +438,30 @@ impl Checker<'_> {
         let storage = storage.cloned().unwrap_or_default();
         let field = format!("{}.storage", path(component));
         let size = storage.size.unwrap_or_else(|| Quantity::new(defaults::volume(component)));
-        if size.milli().is_none_or(|size| size <= 0) {
-            self.fault(format!("{field}.size"), format!("{:?} is no size: write one such as 10Gi", size.as_str()));
+        if size.milli() < quantity::milli(LEAST_SIZE) {
+            let cure = format!("write a size of at least {LEAST_SIZE}, such as 10Gi");
+            self.fault(format!("{field}.size"), format!("{:?} is no such size: {cure}", size.as_str()));
+        }
+        if let Some(class) = &storage.class_name {
+            let what = "a StorageClass of the cluster, or leave className out for its default";
+            self.object_name(format!("{field}.className"), class, what);
         }
         let storage = Storage { size, class_name: storage.class_name };
         if let Some(there) = self.storage_there(component)
             && there.size.milli() > storage.size.milli()
         {
             let message = format!(
-                "cannot shrink to {} once volumes of {} exist: write {} or more",
+                "cannot shrink to {} once the volumes of {} exist: write {} or more",
                 storage.size, there.size, there.size
             );
             self.fault(format!("{field}.size"), message);
         } else if let Some(there) = self.storage_there(component)
             && there.class_name != storage.class_name
         {
-            let message =
-                format!("cannot change once volumes exist: put {} back", there.class_name.as_deref().unwrap_or("none"));
+            let message = format!(
+                "cannot change once the volumes exist: put {} back",
+                there.class_name.as_deref().unwrap_or("none")
+            );
             self.fault(format!("{field}.className"), message);
         }
         storage
@@ -425,18 +485,9 @@ impl Checker<'_> {
         let field = format!("{}.resources", path(component));
         let resources = resources.cloned().unwrap_or_default();
         let (requests, limits) = (resources.requests.unwrap_or_default(), resources.limits.unwrap_or_default());
-        for (part, amount) in [
-            ("requests.cpu", &requests.cpu),
-            ("requests.memory", &requests.memory),
-            ("limits.cpu", &limits.cpu),
-            ("limits.memory", &limits.memory),
-        ] {
-            if let Some(amount) = amount
-                && amount.milli().is_none_or(|amount| amount <= 0)
-            {
-                let message = format!("{:?} is no amount: write one such as 500m or 256Mi", amount.as_str());
-                self.fault(format!("{field}.{part}"), message);
-            }
+        for (part, amounts) in [("requests", &requests), ("limits", &limits)] {
+            self.amount(format!("{field}.{part}.cpu"), amounts.cpu.as_ref(), None);
+            self.amount(format!("{field}.{part}.memory"), amounts.memory.as_ref(), Some(LEAST_MEMORY));
         }
         let default = defaults::amounts(component);
         let (cpu, _) = self.pair(&format!("{field}.limits.cpu"), requests.cpu, limits.cpu.as_ref(), default.cpu);
@@ -464,6 +515,19 @@ impl Checker<'_> {
         (requirements, mebibytes)
     }
 
+    /// An amount that is above zero, and not below the `least` of memory.
+    fn amount(&mut self, field: String, amount: Option<&Quantity>, least: Option<&str>) {
+        let Some(amount) = amount else { return };
+        let fits = |amount: i128| amount > 0 && least.and_then(quantity::milli).is_none_or(|least| amount >= least);
+        if !amount.milli().is_some_and(fits) {
+            let cure = least.map_or_else(
+                || "write an amount of CPU above zero, such as 500m or 2".to_owned(),
+                |least| format!("write an amount of memory of at least {least}, such as 256Mi"),
+            );
+            self.fault(field, format!("{:?} is no such amount: {cure}", amount.as_str()));
+        }
+    }
+
     /// A request, or its default lowered to the limit, and the limit.
     fn pair(
         &mut self,
@@ -485,14 +549,16 @@ impl Checker<'_> {
 
     fn email(&mut self, email: Option<&api::Email>) -> Option<Email> {
         let email = email?;
-        if email.host.is_empty() || email.host.len() > 253 || email.host.contains(char::is_whitespace) {
-            self.fault("spec.email.host", format!("{:?} is no host name: write that of an SMTP server", email.host));
+        if !notation::is_server(&email.host) {
+            let cure = "write the host name of an SMTP server, such as smtp.example.com, without scheme and port, at most 253 characters";
+            self.fault("spec.email.host", format!("{:?} is no host name: {cure}", email.host));
         }
-        if !email.from.contains('@') || email.from.len() > 320 || email.from.contains(['\r', '\n']) {
-            self.fault(
-                "spec.email.from",
-                format!("{:?} is no e-mail address: write one such as chat@example.com", email.from),
-            );
+        if !notation::is_sender(&email.from) {
+            let cure = "write an e-mail address, such as chat@example.com or Acme Chat <chat@example.com>, at most 320 characters";
+            self.fault("spec.email.from", format!("{:?} is no sender: {cure}", email.from));
+        }
+        if let Some(secret) = &email.credentials_secret_ref {
+            self.secret("spec.email.credentialsSecretRef.name", &secret.name);
         }
         let tls = email.tls.unwrap_or_default();
         let usual = match tls {
@@ -521,12 +587,6 @@ fn path(component: Component) -> &'static str {
         Component::Web => "spec.web",
         Component::Edge => "spec.edge",
     }
-}
-
-/// RFC 1123, section 2.1: letters, digits and dashes, no dash at either end, at most 63.
-fn is_dns_label(label: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&label.len()) && label.bytes().all(allowed) && !label.starts_with('-') && !label.ends_with('-')
 }
 
 fn text(quantity: Option<&Quantity>) -> &str {

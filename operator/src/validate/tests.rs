@@ -105,7 +105,6 @@ fn every_fault_is_listed_with_its_field() {
             "spec.redis.resources.limits.memory",
             "spec.rabbitmq.replicas",
             "spec.objectStorage.external.endpoint",
-            "spec.objectStorage.external.publicUrl",
             "spec.objectStorage.external.bucket",
             "spec.email.host",
             "spec.email.from",

@@ -39,7 +39,7 @@ async fn what_is_wrong_with_a_broker_is_said_in_its_own_words_with_a_cure() {
 
     let wrong = format!("amqp://admin:wrong-password@{address}/%2f");
     let error = external(&given(&wrong)).await.unwrap_err();
-    assert_eq!((error.category(), error.is_final()), ("RabbitMQAccessDenied", true), "{error}");
+    assert_eq!((error.category().as_str(), error.is_final()), ("RabbitMQAccessDenied", true), "{error}");
     assert!(error.to_string().contains("ACCESS_REFUSED") && error.to_string().contains("Correct user"), "{error}");
     assert!(!error.to_string().contains("wrong-password"));
 
@@ -48,7 +48,7 @@ async fn what_is_wrong_with_a_broker_is_said_in_its_own_words_with_a_cure() {
     assert!(error.to_string().contains("nowhere"), "{error}");
 
     let error = external(&given(&format!("amqp://a:b@{}/c", nobody()))).await.unwrap_err();
-    assert_eq!((error.category(), error.is_final()), ("RabbitMQUnreachable", false), "{error}");
+    assert_eq!((error.category().as_str(), error.is_final()), ("RabbitMQUnreachable", false), "{error}");
 
     // The parser's own words would hold all of it.
     for text in ["secret-word:stuff", "http://u:secret-word@host/"] {

@@ -1,0 +1,200 @@
+//! Rules of the schema that stand at more than one field, and those that compare a document with the one before it. All of them are
+//! CEL (<https://kubernetes.io/docs/reference/using-api/cel/>); each has its twin in `validate`, which also finds what was stored
+//! before a rule was there.
+
+use kube::core::{Message, Rule};
+
+use crate::build::Component;
+use crate::validate::default_volume;
+
+/// The least that a container starts with.
+pub(crate) const LEAST_MEMORY: &str = "4Mi";
+/// The least volume that a server can begin on.
+pub(crate) const LEAST_SIZE: &str = "64Mi";
+
+/// RFC 1123: labels of letters, digits and dashes, with dots between them.
+const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+
+/// The name of an object such as `what`.
+pub(super) fn object_name(what: &str) -> Rule {
+    Rule::new(format!("self.matches('^{SUBDOMAIN}$')"))
+        .message(format!("write the name of {what}: lower-case letters, digits, dashes and dots").as_str())
+}
+
+/// A URL of a server as a whole.
+pub(super) fn base_url(example: &str) -> Rule {
+    Rule::new(r"self.matches('^https?://[^/?#@\\s]+/?$')")
+        .message(format!("write a URL without user, path and query, such as {example}").as_str())
+}
+
+/// CPU.
+pub(super) fn cpu() -> Rule {
+    Rule::new("quantity(string(self)).sign() > 0").message("write an amount of CPU above zero, such as 500m or 2")
+}
+
+/// Memory. The `m` of CPU is the mistake that is made: thousandths of a byte.
+pub(super) fn memory() -> Rule {
+    at_least(LEAST_MEMORY, "an amount of memory", "256Mi")
+}
+
+/// The size of a volume.
+pub(super) fn size() -> Rule {
+    at_least(LEAST_SIZE, "a size", "10Gi")
+}
+
+fn at_least(least: &str, what: &str, example: &str) -> Rule {
+    Rule::new(format!("quantity(string(self)).compareTo(quantity('{least}')) >= 0"))
+        .message(format!("write {what} of at least {least}, such as {example}").as_str())
+}
+
+/// A limit that is not below the request of the same `amount`.
+pub(super) fn limit_holds_request(amount: &str) -> Rule {
+    let (request, limit) = (format!("self.requests.{amount}"), format!("self.limits.{amount}"));
+    // What is no quantity is told of at its own field.
+    let rule = format!(
+        "!has(self.requests) || !has({request}) || !has(self.limits) || !has({limit}) || !isQuantity(string({request})) || \
+         !isQuantity(string({limit})) || quantity(string({request})).compareTo(quantity(string({limit}))) <= 0"
+    );
+    // Amounts of the message would be counted as if they were as long as a whole request, for each of many components.
+    let message = format!("limits.{amount} is below requests.{amount}: raise the limit or lower the request");
+    Rule::new(rule).message(message.as_str()).field_path(format!(".limits.{amount}"))
+}
+
+/// Servers that can be added and not be taken away, as `why` says; one where nothing is written.
+pub(super) fn never_fewer(component: &str, why: &str) -> Rule {
+    let replicas = |document: &str| format!("{document}.spec.?{component}.?replicas.orValue(1)");
+    Rule::new(format!(
+        "self.spec.?{component}.?external.hasValue() || {} >= {}",
+        replicas("self"),
+        replicas("oldSelf")
+    ))
+    .message(
+        format!(
+            "spec.{component}.replicas cannot shrink, and is 1 when it is left out: {why}, so put the old number back"
+        )
+        .as_str(),
+    )
+    .field_path(format!(".spec.{component}.replicas"))
+}
+
+/// Volumes that can grow and not shrink, also by leaving out what was written.
+pub(super) fn never_smaller(component: Component) -> Rule {
+    let (path, default) = (volumes(component), default_volume(component));
+    let size =
+        |document: &str| format!("{document}.spec.?{}.?storage.?size.orValue('{default}')", path.replace('.', ".?"));
+    let (new, old) = (size("self"), size("oldSelf"));
+    // Equal first: a size from before there were rules may be none, and every write to the document, the status too, passes here.
+    Rule::new(format!(
+        "{}{new} == {old} || quantity(string({new})).compareTo(quantity(string({old}))) >= 0",
+        unless_external(component)
+    ))
+    .message(
+        format!(
+            "spec.{path}.storage.size cannot shrink once the volumes exist, and is {default} when it is left out: put the old size back, or write a larger one"
+        )
+        .as_str(),
+    )
+    .field_path(format!(".spec.{path}.storage.size"))
+}
+
+/// Volumes that stay in their class.
+pub(super) fn same_class(component: Component) -> Rule {
+    let path = volumes(component);
+    let class = |document: &str| format!("{document}.spec.?{}.?storage.?className", path.replace('.', ".?"));
+    Rule::new(format!("{}{} == {}", unless_external(component), class("self"), class("oldSelf")))
+        .message(
+            format!(
+                "spec.{path}.storage.className cannot change once the volumes exist: put the old class back, or make a new platform and move the data"
+            )
+            .as_str(),
+        )
+        .field_path(format!(".spec.{path}.storage.className"))
+}
+
+/// Data that do not move by themselves from here to there or back.
+pub(super) fn same_owner(component: &str, data: &str) -> Rule {
+    let external = |document: &str| format!("{document}.spec.?{component}.?external.hasValue()");
+    Rule::new(format!("{} == {}", external("self"), external("oldSelf")))
+        .message(
+            format!(
+                "spec.{component}.external cannot be set or removed once the platform exists, since {data} do not move by themselves: put it back as it was, or make a new platform"
+            )
+            .as_str(),
+        )
+        .field_path(format!(".spec.{component}.external"))
+}
+
+/// A release that is not before the one that runs. Who corrects a release that never came to run may go back.
+pub(super) fn no_older_release() -> Rule {
+    let [new, old] = ["self.spec.version", "self.status.version"].map(|version| {
+        format!("{} * 1000000000000 + {} * 1000000 + {}", part(version, 0), part(version, 1), part(version, 2))
+    });
+    release(
+        &format!("{new} >= {old}"),
+        "is older than ' + self.status.version + ', which runs, and data may already have a newer form: write ' + self.status.version + ' or newer'",
+    )
+}
+
+/// A release that is not beyond the next minor one of the one that runs.
+pub(super) fn no_skipped_release() -> Rule {
+    let [major, minor] = [0, 1].map(|place| (part("self.spec.version", place), part("self.status.version", place)));
+    release(
+        &format!("{} <= {} + 1 && ({} != {} || {} <= {} + 1)", major.0, major.1, major.0, major.1, minor.0, minor.1),
+        "skips a release after ' + self.status.version + ', which runs: go to the next minor release first'",
+    )
+}
+
+fn release(rule: &str, message: &str) -> Rule {
+    // Only a change of it is looked at, so that a status can be written whatever it says.
+    let unchanged = "has(oldSelf.spec.version) && oldSelf.spec.version == self.spec.version";
+    Rule::new(format!(
+        "!has(self.spec.version) || !has(self.status) || !has(self.status.version) || ({unchanged}) || \
+         !self.spec.version.matches('{RELEASE}') || !self.status.version.matches('{RELEASE}') || ({rule})"
+    ))
+    .message(Message::Expression(format!("'spec.version ' + self.spec.version + ' {message}")))
+    .field_path(".spec.version")
+}
+
+/// Three numbers, as Semantic Versioning writes them.
+pub(super) const RELEASE: &str = "^(0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})[.](0|[1-9][0-9]{0,5})$";
+
+fn part(version: &str, place: usize) -> String {
+    format!("int({version}.split('.')[{place}])")
+}
+
+/// A series of `MongoDB` that is not beyond the next. Whether the next can be reached, or the one before, is for the operator to say,
+/// who knows what the members run.
+pub(super) fn no_skipped_series(default: &str) -> Rule {
+    series(default, (6, 8), "a server reads the data of the series before its own alone. Write a patch of 7.0 first")
+}
+
+/// The same, back.
+pub(super) fn no_series_far_back(default: &str) -> Rule {
+    let cure = "no server reads the data of a later series. Write a patch of 8.0; to go back, restore a backup into a new platform";
+    series(default, (8, 6), cure)
+}
+
+fn series(default: &str, (from, to): (u8, u8), cure: &str) -> Rule {
+    let version = |document: &str| format!("{document}.spec.?mongodb.?version.orValue('{default}')");
+    let (new, old) = (version("self"), version("oldSelf"));
+    let message = format!("'spec.mongodb.version ' + {new} + ' cannot follow ' + {old} + ': {cure}'");
+    Rule::new(format!("!({old}.startsWith('{from}.') && {new}.startsWith('{to}.'))"))
+        .message(Message::Expression(message))
+        .field_path(".spec.mongodb.version")
+}
+
+/// Where the volumes of a component are written of, below `spec`.
+fn volumes(component: Component) -> &'static str {
+    match component {
+        Component::MongoDb => "mongodb",
+        Component::Redis => "redis",
+        Component::RabbitMq => "rabbitmq",
+        _ => "objectStorage.managed",
+    }
+}
+
+/// What a server had of its own goes when somebody else's takes its place, where that is allowed.
+fn unless_external(component: Component) -> String {
+    let path = volumes(component).split('.').next().unwrap_or_default();
+    format!("self.spec.?{path}.?external.hasValue() || oldSelf.spec.?{path}.?external.hasValue() || ")
+}

@@ -1,0 +1,185 @@
+//! Every word by which machines are told why: the reason of a condition or an event, and the label of a metric. What is not in this list
+//! cannot be written, and what is in it stands in `docs/reference/conditions.md`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$comment:meta])+ $name:ident,)+) => {
+        /// Why something is as it is, in a word that stays the same from release to release.
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+        pub enum Reason {
+            $($(#[$comment])+ $name,)+
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Every part is ready.
+    AllReady,
+    /// A part is ready.
+    Ready,
+    /// Nothing is left to do.
+    Reconciled,
+    /// What was asked for is on its way.
+    Progressing,
+    /// Pods of a part are not ready.
+    PodsNotReady,
+    /// Pods of an older form are being replaced.
+    RollingOut,
+    /// Pods are ready, and the server says that it is not.
+    NotReady,
+    /// The document can be carried out.
+    Accepted,
+    /// The document has not been looked at.
+    Unchecked,
+    /// The document asks for a pause.
+    Paused,
+    /// The document asks for none.
+    NotPaused,
+    /// The document says what cannot be.
+    InvalidSpec,
+    /// The document names a Secret that is not there or lacks a key.
+    ReferenceInvalid,
+    /// A value of a Secret of the platform's own cannot be used.
+    SecretBroken,
+    /// A Secret without which data cannot be read has gone.
+    SecretLost,
+    /// A certificate could not be made.
+    CertificateFailed,
+    /// The cluster could not be read.
+    ObserveFailed,
+    /// The API server refused an object.
+    ApplyFailed,
+    /// An object of the platform's is there and somebody else's.
+    ForeignObject,
+    /// A fault of the operator itself.
+    InternalError,
+    /// A pod that is to be replaced could not be deleted.
+    RollFailed,
+    /// The status could not be written.
+    ReportFailed,
+    /// Another operator leads.
+    NotLeading,
+    /// The process that provisions failed.
+    ProvisionerFailed,
+    /// Something was changed in a server.
+    Provisioned,
+    /// `MongoDB` does not answer.
+    MongoDBUnreachable,
+    /// `MongoDB` refuses the login or a right.
+    MongoDBAccessDenied,
+    /// `MongoDB` fails at what it is asked.
+    MongoDBFailed,
+    /// `MongoDB` has something of our name that is not ours, or data that would be lost.
+    MongoDBConflict,
+    /// `MongoDB` answers too slowly.
+    MongoDBTimedOut,
+    /// Redis does not answer.
+    RedisUnreachable,
+    /// Redis refuses the login or a right.
+    RedisAccessDenied,
+    /// Redis fails at what it is asked.
+    RedisFailed,
+    /// Redis is of another kind than it must be.
+    RedisConflict,
+    /// Redis answers too slowly.
+    RedisTimedOut,
+    /// `RabbitMQ` does not answer.
+    RabbitMQUnreachable,
+    /// `RabbitMQ` refuses the login or a right.
+    RabbitMQAccessDenied,
+    /// `RabbitMQ` fails at what it is asked.
+    RabbitMQFailed,
+    /// `RabbitMQ` has something of our name that is of another kind.
+    RabbitMQConflict,
+    /// `RabbitMQ` answers too slowly.
+    RabbitMQTimedOut,
+    /// The S3 store does not answer.
+    ObjectStorageUnreachable,
+    /// The S3 store refuses the login or a right.
+    ObjectStorageAccessDenied,
+    /// The S3 store fails at what it is asked.
+    ObjectStorageFailed,
+    /// The S3 store has something of our name that is not ours.
+    ObjectStorageConflict,
+    /// The S3 store answers too slowly.
+    ObjectStorageTimedOut,
+    /// Kubernetes' own word: an image cannot be pulled.
+    ImagePullBackOff,
+    /// Kubernetes' own word: the name of an image is none.
+    InvalidImageName,
+    /// Kubernetes' own word: an image is not on the node and must not be pulled.
+    ErrImageNeverPull,
+    /// Kubernetes' own word: what a container mounts or reads is not there.
+    CreateContainerConfigError,
+}
+
+impl Reason {
+    /// The reason of a word, if it is one of ours.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl PartialEq<&str> for Reason {
+    fn eq(&self, word: &&str) -> bool {
+        self.as_str() == *word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::CONDITIONS;
+
+    const PAGE: &str = include_str!("../../docs/reference/conditions.md");
+
+    /// The words in the first column of the page's tables.
+    fn explained() -> impl Iterator<Item = &'static str> {
+        let cells = PAGE.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        cells.flat_map(|cell| cell.split(", ")).filter_map(|word| word.strip_prefix('`')?.strip_suffix('`'))
+    }
+
+    #[test]
+    fn every_reason_and_every_condition_is_explained_on_the_page() {
+        let words = Reason::ALL.iter().map(|reason| reason.as_str()).chain(CONDITIONS);
+        let missing: Vec<&str> = words.filter(|word| !explained().any(|explained| explained == *word)).collect();
+        assert!(missing.is_empty(), "docs/reference/conditions.md does not explain {missing:?}");
+    }
+
+    #[test]
+    fn the_page_explains_no_reason_that_nobody_writes() {
+        let unknown: Vec<&str> =
+            explained().filter(|word| Reason::from_word(word).is_none() && !CONDITIONS.contains(word)).collect();
+        assert!(unknown.is_empty(), "docs/reference/conditions.md explains {unknown:?}");
+    }
+
+    #[test]
+    fn a_reason_is_written_as_it_is_read() {
+        let words: Vec<String> = Reason::ALL.iter().map(ToString::to_string).collect();
+        let read: Vec<Reason> = serde_json::from_value(serde_json::json!(words)).unwrap_or_default();
+        assert_eq!(read, Reason::ALL);
+    }
+}

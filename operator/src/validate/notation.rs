@@ -1,0 +1,177 @@
+//! How names, hosts and addresses are written: the patterns of the resource's schema, read by hand, as the operator has no other use
+//! for regular expressions.
+
+/// RFC 1123, section 2.1: letters, digits and dashes, no dash at either end, at most 63.
+pub(super) fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_dashed(text)
+}
+
+/// A host name: labels with dots between them, and no address, which ends in a number.
+pub(super) fn is_host(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The name of a Secret, a `StorageClass` or another object.
+pub(super) fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dashed)
+}
+
+/// A registry: a host with an optional port, and a path if need be.
+pub(super) fn is_registry(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let mut parts = text.split('/');
+    let host = parts.next().unwrap_or_default();
+    let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)));
+    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 255 && is_server(host) && port.is_none_or(is_port) && parts.all(is_path_component)
+}
+
+/// A host name in letters of either case, or an IPv4 address.
+pub(super) fn is_server(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    text.len() <= 253 && text.bytes().all(allowed) && has_ends(text, |byte| byte.is_ascii_alphanumeric())
+}
+
+/// An e-mail address, or a name with one in angle brackets.
+pub(super) fn is_sender(text: &str) -> bool {
+    let address = match text.split_once('<') {
+        Some((name, address)) if !name.contains(['>', '\r', '\n']) => address.strip_suffix('>'),
+        Some(_) => None,
+        None => Some(text),
+    };
+    let is_part =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| matches!(c, '<' | '>' | '@') || is_space(c));
+    let address = address.and_then(|address| address.split_once('@'));
+    text.len() <= 320 && address.is_some_and(|(local, domain)| is_part(local) && is_part(domain))
+}
+
+/// A URL of a server as a whole: no user, no path, no query.
+pub(super) fn is_base_url(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let is_other = |c: char| matches!(c, '/' | '?' | '#' | '@') || is_space(c);
+    text.len() <= 512 && !host.is_empty() && !host.contains(is_other)
+}
+
+/// A bucket of S3.
+pub(super) fn is_bucket(text: &str) -> bool {
+    let allowed = |byte: u8| is_lower(byte) || matches!(byte, b'-' | b'.');
+    (3..=63).contains(&text.len()) && text.bytes().all(allowed) && has_ends(text, is_lower) && !text.contains("..")
+}
+
+/// A region of S3.
+pub(super) fn is_region(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// The name of an annotation, with a domain before it if need be.
+pub(super) fn is_annotation(text: &str) -> bool {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    domain.is_none_or(is_object_name)
+        && name.len() <= 63
+        && name.bytes().all(allowed)
+        && has_ends(name, |byte| byte.is_ascii_alphanumeric())
+}
+
+/// A part of an image's name: lower-case words with single marks between them.
+fn is_path_component(text: &str) -> bool {
+    let allowed = |byte: u8| is_lower(byte) || matches!(byte, b'-' | b'_' | b'.');
+    text.bytes().all(allowed) && has_ends(text, is_lower)
+}
+
+fn is_dashed(text: &str) -> bool {
+    text.bytes().all(|byte| is_lower(byte) || byte == b'-') && has_ends(text, is_lower)
+}
+
+fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+/// Whether a text has a first and a last byte, both of them such.
+fn has_ends(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    let ends = [text.bytes().next(), text.bytes().next_back()];
+    ends.into_iter().all(|end| end.is_some_and(&is_such))
+}
+
+/// `\s` of RE2, which the schema's patterns are written for.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\x0c' | '\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(is_such: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(is_such(text), "{text:?}");
+        }
+        for text in bad {
+            assert!(!is_such(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_labels_with_dots_and_no_address() {
+        let long = format!("{}.example.com", "a".repeat(64));
+        check(
+            is_host,
+            &["chat.example.com", "localhost", "a-1.b2", "3com.example"],
+            &["", ".", "a.", "-a.b", "a_b.c", "Chat.example.com", "10.0.0.1", "chat.example.com:443", &long],
+        );
+    }
+
+    #[test]
+    fn the_name_of_an_object_is_a_subdomain() {
+        check(is_object_name, &["a", "my-secret.v2", "0"], &["", "My", "a_b", "-a", "a-", "a..b", "a/b", "a b"]);
+    }
+
+    #[test]
+    fn a_registry_is_a_host_with_a_port_and_a_path() {
+        check(
+            is_registry,
+            &["docker.io", "localhost:5000", "registry.example.com/mirror/", "10.0.0.1:5000/a/b_c.d"],
+            &["", "/", "https://registry.example", "a b", "r.example:port", "r.example//a", "r/A", "r/a:1", "r/_a"],
+        );
+    }
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        check(
+            is_sender,
+            &["chat@example.com", "Acme Chat <chat@example.com>", "<a@b>"],
+            &["", "nobody", "a@", "@b", "a b@c", "a@b@c", "Acme chat@example.com", "A <a@b> c", "A\r\nBcc: x <a@b>"],
+        );
+    }
+
+    #[test]
+    fn a_base_url_names_a_server_and_no_more() {
+        check(
+            is_base_url,
+            &["https://s3.example.com", "http://10.0.0.1:9000/", "https://[::1]:9000"],
+            &[
+                "",
+                "s3.example.com",
+                "https://",
+                "https://a/bucket",
+                "https://a/?x",
+                "https://u:p@a",
+                "ftp://a",
+                "https://a b",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_bucket_begins_and_ends_with_a_letter_or_digit() {
+        check(is_bucket, &["abc", "my.bucket-1"], &["ab", "-abc", "abc-", "a..b", "Abc", "a_b"]);
+    }
+
+    #[test]
+    fn an_annotation_may_have_a_domain() {
+        check(is_annotation, &["a", "example.com/b_C.d"], &["", "/a", "example.com/", "a b", "A_B/c", "a/b/c", "-a"]);
+    }
+}
