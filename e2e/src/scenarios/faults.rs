@@ -15,6 +15,8 @@ use crate::platform::OPERATOR_NAMESPACE;
 
 /// How long the operator may take to be gone, or to be back.
 const OPERATOR_LIMIT: Duration = Duration::from_mins(1);
+/// How long the cluster's name servers may take to be gone.
+const NAMES_LIMIT: Duration = Duration::from_mins(1);
 
 /// Kills the main process of a pod's container; answers when.
 pub(crate) fn kill(site: &Site, pod: &str, container: &str) -> Result<Instant> {
@@ -113,6 +115,51 @@ impl Drop for Gone<'_> {
         let _ = self.site.cluster.kubectl_command(["uncordon", &self.node]).shielded().execute();
     }
 }
+
+/// A cluster in which nobody answers for names, for as long as this lives.
+pub(crate) struct NamesAway<'a> {
+    site: &'a Site,
+    replicas: u64,
+}
+
+impl<'a> NamesAway<'a> {
+    /// Ends the cluster's name servers and waits until they are gone.
+    pub(crate) fn begin(site: &'a Site) -> Result<Self> {
+        let deployment = site.cluster.kubectl_json(["get", NAME_SERVER, "--namespace", SYSTEM])?;
+        let replicas = deployment["spec"]["replicas"].as_u64().context("the name server has no replicas")?;
+        let away = Self { site, replicas };
+        away.scale(0)?;
+        until("the name servers are gone", NAMES_LIMIT, || {
+            let pods = site.cluster.kubectl([
+                "get",
+                "pods",
+                "--namespace",
+                SYSTEM,
+                "--selector=k8s-app=kube-dns",
+                "-o=name",
+            ])?;
+            ensure!(pods.is_empty(), "there is {pods}");
+            Ok(())
+        })?;
+        Ok(away)
+    }
+
+    fn scale(&self, replicas: u64) -> Result<()> {
+        let replicas = format!("--replicas={replicas}");
+        let scale = ["scale", NAME_SERVER, "--namespace", SYSTEM, &replicas];
+        self.site.cluster.kubectl_command(scale).shielded().execute()
+    }
+}
+
+impl Drop for NamesAway<'_> {
+    fn drop(&mut self) {
+        // Whoever waits for the platform next sees what went wrong with that.
+        let _ = self.scale(self.replicas);
+    }
+}
+
+const NAME_SERVER: &str = "deployment/coredns";
+const SYSTEM: &str = "kube-system";
 
 /// A cluster whose operator does not run, for as long as this lives.
 pub(crate) struct OperatorAway<'a>(&'a Site);

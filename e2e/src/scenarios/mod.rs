@@ -128,6 +128,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     mongodb::a_version_that_does_not_exist_stops_at_the_first_member_while_the_others_serve,
     mongodb::a_primary_killed_while_the_operator_is_away_is_replaced_all_the_same,
     mongodb::a_member_whose_volume_is_lost_is_filled_anew,
+    mongodb::a_member_that_is_back_before_names_are_known_joins_again_and_nothing_is_lost,
     redis::a_killed_master_is_replaced_within_ten_seconds_and_comes_back_as_replica,
     redis::a_master_whose_pod_is_gone_is_replaced_within_ten_seconds,
     rabbitmq::a_node_killed_under_load_loses_no_event,

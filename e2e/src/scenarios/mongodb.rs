@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Stage;
 use super::chronicle::Chronicle;
 use super::documents;
-use super::faults::{self, OperatorAway, name_of, pods_of};
+use super::faults::{self, NamesAway, OperatorAway, name_of, pods_of};
 use super::load::{Crowd, Load, under_load};
 use super::production;
 use super::replica_set::{self, COMPONENT, CONTAINER, View, secondaries_and_primary};
@@ -108,6 +108,34 @@ pub(super) fn each_member_killed_in_turn_loses_nothing_that_was_acknowledged(sta
     })?;
     stage.note(format!("{} after the primary was killed; {}", seconds(outage), written.note()));
     ensure!(outage <= FAIL_OVER_LIMIT, "nothing was acknowledged for {} after the primary was killed", seconds(outage));
+    Ok(())
+}
+
+pub(super) fn a_member_that_is_back_before_names_are_known_joins_again_and_nothing_is_lost(
+    stage: &Stage,
+) -> Result<()> {
+    production::on_stage(stage)?;
+    let (secondaries, _) = secondaries_and_primary(stage)?;
+    let late = secondaries.first().context("the set has no secondaries")?;
+    let (name, uid) = (name_of(late)?, late["metadata"]["uid"].clone());
+    let ((), written) = under_load(stage, &Crowd::together(), |load| {
+        load.wait_for_more(SEVERAL)?;
+        let away = NamesAway::begin(stage)?;
+        stage.kubectl(["delete", "pod", name, "--wait=false"])?;
+        stage.wait_for_another("pod", name, &uid, REPLACED_WITHIN)?;
+        until("its process runs", REPLACED_WITHIN, || {
+            let status = &stage.kubectl_json(["get", "pod", name])?["status"];
+            let started = &status["containerStatuses"][0]["state"]["running"]["startedAt"];
+            ensure!(started.is_string(), "{}", status["phase"]);
+            Ok(())
+        })?;
+        drop(away);
+        stage.wait_until_ready()?;
+        load.wait_for_more(SEVERAL)
+    })?;
+    let view = View::take(stage)?;
+    ensure!(view.members().len() == 3, "the set has {:?}", view.members());
+    stage.note(written.note());
     Ok(())
 }
 

@@ -29,7 +29,8 @@ pub(super) fn base_url(example: &str) -> Rule {
 
 /// CPU.
 pub(super) fn cpu() -> Rule {
-    Rule::new("quantity(string(self)).sign() > 0").message("write an amount of CPU above zero, such as 500m or 2")
+    Rule::new("quantity(string(self)).isGreaterThan(quantity('0'))")
+        .message("write an amount of CPU above zero, such as 500m or 2")
 }
 
 /// Memory. The `m` of CPU is the mistake that is made: thousandths of a byte.
@@ -80,12 +81,11 @@ pub(super) fn never_fewer(component: &str, why: &str) -> Rule {
 /// Volumes that can grow and not shrink, also by leaving out what was written.
 pub(super) fn never_smaller(component: Component) -> Rule {
     let (path, default) = (volumes(component), default_volume(component));
-    let size =
-        |document: &str| format!("{document}.spec.?{}.?storage.?size.orValue('{default}')", path.replace('.', ".?"));
+    let size = |document: &str| text_or(document, &format!("spec.{path}.storage.size"), &default);
     let (new, old) = (size("self"), size("oldSelf"));
     // Equal first: a size from before there were rules may be none, and every write to the document, the status too, passes here.
     Rule::new(format!(
-        "{}{new} == {old} || quantity(string({new})).compareTo(quantity(string({old}))) >= 0",
+        "{}{new} == {old} || quantity({new}).compareTo(quantity({old})) >= 0",
         unless_external(component)
     ))
     .message(
@@ -100,8 +100,10 @@ pub(super) fn never_smaller(component: Component) -> Rule {
 /// Volumes that stay in their class.
 pub(super) fn same_class(component: Component) -> Rule {
     let path = volumes(component);
-    let class = |document: &str| format!("{document}.spec.?{}.?storage.?className", path.replace('.', ".?"));
-    Rule::new(format!("{}{} == {}", unless_external(component), class("self"), class("oldSelf")))
+    let field = format!("spec.{path}.storage.className");
+    let (new, old) = (is_there("self", &field), is_there("oldSelf", &field));
+    let same = format!("({new}) == ({old}) && (!({new}) || self.{field} == oldSelf.{field})");
+    Rule::new(format!("{}{same}", unless_external(component)))
         .message(
             format!(
                 "spec.{path}.storage.className cannot change once the volumes exist: put the old class back, or make a new platform and move the data"
@@ -175,12 +177,26 @@ pub(super) fn no_series_far_back(default: &str) -> Rule {
 }
 
 fn series(default: &str, (from, to): (u8, u8), cure: &str) -> Rule {
-    let version = |document: &str| format!("{document}.spec.?mongodb.?version.orValue('{default}')");
+    let version = |document: &str| text_or(document, "spec.mongodb.version", default);
     let (new, old) = (version("self"), version("oldSelf"));
-    let message = format!("'spec.mongodb.version ' + {new} + ' cannot follow ' + {old} + ': {cure}'");
+    // The versions in the message would be counted as if they were as long as a whole request.
+    let message = format!("spec.mongodb.version cannot go from {from}.0 to {to}.0: {cure}");
     Rule::new(format!("!({old}.startsWith('{from}.') && {new}.startsWith('{to}.'))"))
-        .message(Message::Expression(message))
+        .message(message.as_str())
         .field_path(".spec.mongodb.version")
+}
+
+/// A field as text, or what it is when it is left out. Written with `has`: an optional value is counted as if it were as long as a
+/// whole request.
+fn text_or(document: &str, path: &str, default: &str) -> String {
+    format!("({} ? string({document}.{path}) : '{default}')", is_there(document, path))
+}
+
+/// Whether a field is there, and all that it is in.
+fn is_there(document: &str, path: &str) -> String {
+    let ends = path.match_indices('.').map(|(end, _)| end).skip(1).chain([path.len()]);
+    let there: Vec<String> = ends.map(|end| format!("has({document}.{})", &path[..end])).collect();
+    there.join(" && ")
 }
 
 /// Where the volumes of a component are written of, below `spec`.
