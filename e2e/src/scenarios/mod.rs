@@ -104,7 +104,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     tracing::one_trace_id_goes_from_the_edge_to_the_consumer,
     browser::two_people_register_in_a_browser_and_chat_live,
     quiet::at_rest_nothing_changes_for_a_minute,
-    quiet::an_idle_operator_takes_at_most_12_megabytes,
+    quiet::an_idle_operator_takes_at_most_13_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
     healing::a_deleted_configmap_is_back_within_ten_seconds,
     healing::a_deleted_service_is_back_within_ten_seconds,

@@ -81,7 +81,7 @@ pub(super) fn never_fewer(component: &str, why: &str) -> Rule {
 /// Volumes that can grow and not shrink, also by leaving out what was written.
 pub(super) fn never_smaller(component: Component) -> Rule {
     let (path, default) = (volumes(component), default_volume(component));
-    let size = |document: &str| text_or(document, &format!("spec.{path}.storage.size"), &default);
+    let size = |document: &str| text_or(document, &format!("spec.{path}.storage.size"), default);
     let (new, old) = (size("self"), size("oldSelf"));
     // Equal first: a size from before there were rules may be none, and every write to the document, the status too, passes here.
     Rule::new(format!(
