@@ -15,7 +15,7 @@ use crate::scenarios::{Stage, production};
 
 /// How often a platform is made.
 const ROUNDS: usize = 3;
-/// Servers whose memory is looked at: what they are called, their component and their container. Not RabbitMQ, which is a child of the
+/// Servers whose memory is looked at: what they are called, their component and their container. Not `RabbitMQ`, which is a child of the
 /// script that its container begins with.
 const SERVERS: [(&str, &str, &str); 2] =
     [("a MongoDB member", "mongodb", "mongod"), ("a Redis server", "redis", "redis")];
