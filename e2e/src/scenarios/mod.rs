@@ -121,6 +121,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     trespass::a_service_is_refused_in_another_services_database,
     trespass::a_service_is_refused_under_another_services_keys_and_channels,
     trespass::a_service_is_refused_at_another_services_queues_and_in_another_virtual_host,
+    external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
     mongodb::each_member_killed_in_turn_loses_nothing_that_was_acknowledged,
     mongodb::a_deleted_statefulset_of_three_members_is_made_anew_with_its_data,
     mongodb::all_members_killed_at_once_come_back_with_everything,
@@ -143,10 +144,7 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
-pub(crate) const BY_NAME: &[Scenario] = scenarios![
-    external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
-    network::a_pod_that_is_not_of_the_platform_reaches_no_server,
-];
+pub(crate) const BY_NAME: &[Scenario] = scenarios![network::a_pod_that_is_not_of_the_platform_reaches_no_server,];
 
 /// Runs `scenarios` one after the other, printing how each went.
 pub(crate) fn run(scenarios: &[&Scenario], stage: &Stage, progress: &Progress) -> Tally {
