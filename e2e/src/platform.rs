@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use json_patch::merge;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, EDGE_NODE_PORT};
@@ -196,26 +197,6 @@ fn is_ready(object: &Value) -> bool {
     !generation.is_null()
         && object["status"]["observedGeneration"] == *generation
         && conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-/// RFC 7396.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
-    let Some(changes) = patch.as_object() else {
-        target.clone_from(patch);
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (name, change) in changes {
-        if change.is_null() {
-            if let Some(fields) = target.as_object_mut() {
-                fields.remove(name);
-            }
-        } else {
-            merge(&mut target[name.as_str()], change);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,8 @@ use super::site::Site;
 use super::wait::until;
 use crate::platform::OPERATOR_NAMESPACE;
 
-/// How long the operator may take to be gone, or to be back.
-const OPERATOR_LIMIT: Duration = Duration::from_mins(1);
-/// How long the cluster's name servers may take to be gone.
-const NAMES_LIMIT: Duration = Duration::from_mins(1);
+/// How long the pods of a Deployment may take to be gone.
+const AWAY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Kills the main process of a pod's container; answers when.
 pub(crate) fn kill(site: &Site, pod: &str, container: &str) -> Result<Instant> {
@@ -116,62 +114,42 @@ impl Drop for Gone<'_> {
     }
 }
 
-/// A cluster in which nobody answers for names, for as long as this lives.
-pub(crate) struct NamesAway<'a> {
+/// A Deployment outside of the platform that it depends on.
+pub(crate) struct Deployment {
+    name: &'static str,
+    namespace: &'static str,
+    /// Of the Deployment and of its pods.
+    selector: &'static str,
+}
+
+/// The operator.
+pub(crate) const OPERATOR: Deployment = Deployment {
+    name: "the operator",
+    namespace: OPERATOR_NAMESPACE,
+    selector: "--selector=app.kubernetes.io/name=chatplatform-operator",
+};
+/// Who answers for names in the cluster.
+pub(crate) const NAME_SERVERS: Deployment =
+    Deployment { name: "the name servers", namespace: "kube-system", selector: "--selector=k8s-app=kube-dns" };
+
+/// A cluster in which a Deployment does not run, for as long as this lives.
+pub(crate) struct Away<'a> {
     site: &'a Site,
+    what: &'static Deployment,
     replicas: u64,
 }
 
-impl<'a> NamesAway<'a> {
-    /// Ends the cluster's name servers and waits until they are gone.
-    pub(crate) fn begin(site: &'a Site) -> Result<Self> {
-        let deployment = site.cluster.kubectl_json(["get", NAME_SERVER, "--namespace", SYSTEM])?;
-        let replicas = deployment["spec"]["replicas"].as_u64().context("the name server has no replicas")?;
-        let away = Self { site, replicas };
+impl<'a> Away<'a> {
+    /// Ends its pods and waits until they are gone.
+    pub(crate) fn begin(site: &'a Site, what: &'static Deployment) -> Result<Self> {
+        let Deployment { name, namespace, selector } = what;
+        let listed = site.cluster.kubectl_json(["get", "deployments", "--namespace", namespace, selector])?;
+        let replicas = &listed["items"][0]["spec"]["replicas"];
+        let replicas = replicas.as_u64().with_context(|| format!("{name}: there is no such Deployment"))?;
+        let away = Self { site, what, replicas };
         away.scale(0)?;
-        until("the name servers are gone", NAMES_LIMIT, || {
-            let pods = site.cluster.kubectl([
-                "get",
-                "pods",
-                "--namespace",
-                SYSTEM,
-                "--selector=k8s-app=kube-dns",
-                "-o=name",
-            ])?;
-            ensure!(pods.is_empty(), "there is {pods}");
-            Ok(())
-        })?;
-        Ok(away)
-    }
-
-    fn scale(&self, replicas: u64) -> Result<()> {
-        let replicas = format!("--replicas={replicas}");
-        let scale = ["scale", NAME_SERVER, "--namespace", SYSTEM, &replicas];
-        self.site.cluster.kubectl_command(scale).shielded().execute()
-    }
-}
-
-impl Drop for NamesAway<'_> {
-    fn drop(&mut self) {
-        // Whoever waits for the platform next sees what went wrong with that.
-        let _ = self.scale(self.replicas);
-    }
-}
-
-const NAME_SERVER: &str = "deployment/coredns";
-const SYSTEM: &str = "kube-system";
-
-/// A cluster whose operator does not run, for as long as this lives.
-pub(crate) struct OperatorAway<'a>(&'a Site);
-
-impl<'a> OperatorAway<'a> {
-    /// Ends the operator and waits until it is gone.
-    pub(crate) fn begin(site: &'a Site) -> Result<Self> {
-        let away = Self(site);
-        away.scale(0)?;
-        until("the operator is gone", OPERATOR_LIMIT, || {
-            let pods =
-                site.cluster.kubectl(["get", "pods", "--namespace", OPERATOR_NAMESPACE, SELECTOR, "--output=name"])?;
+        until(&format!("{name}: gone"), AWAY_LIMIT, || {
+            let pods = site.cluster.kubectl(["get", "pods", "--namespace", namespace, selector, "--output=name"])?;
             ensure!(pods.is_empty(), "there is {pods}");
             Ok(())
         })?;
@@ -180,22 +158,22 @@ impl<'a> OperatorAway<'a> {
 
     /// Starts it again.
     pub(crate) fn end(self) -> Result<()> {
-        self.scale(1)
+        self.scale(self.replicas)
     }
 
-    fn scale(&self, replicas: u8) -> Result<()> {
+    fn scale(&self, replicas: u64) -> Result<()> {
+        let Deployment { name, namespace, selector } = self.what;
         let replicas = format!("--replicas={replicas}");
-        let scale = ["scale", "deployment", "--namespace", OPERATOR_NAMESPACE, SELECTOR, &replicas];
-        self.0.cluster.kubectl_command(scale).shielded().execute().map_err(|error| anyhow!("the operator: {error:#}"))
+        let scale = ["scale", "deployment", "--namespace", namespace, selector, &replicas];
+        let run = self.site.cluster.kubectl_command(scale).shielded();
+        run.execute().map_err(|error| anyhow!("{name}: {error:#}"))
     }
 }
 
-const SELECTOR: &str = "--selector=app.kubernetes.io/name=chatplatform-operator";
-
-impl Drop for OperatorAway<'_> {
+impl Drop for Away<'_> {
     fn drop(&mut self) {
         // What went wrong with that is seen by whoever waits for the platform next.
-        let _ = self.scale(1);
+        let _ = self.scale(self.replicas);
     }
 }
 

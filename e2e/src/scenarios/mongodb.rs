@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Stage;
 use super::chronicle::Chronicle;
 use super::documents;
-use super::faults::{self, NamesAway, OperatorAway, name_of, pods_of};
+use super::faults::{self, Away, NAME_SERVERS, OPERATOR, name_of, pods_of};
 use super::load::{Crowd, Load, under_load};
 use super::production;
 use super::replica_set::{self, COMPONENT, CONTAINER, View, secondaries_and_primary};
@@ -120,7 +120,7 @@ pub(super) fn a_member_that_is_back_before_names_are_known_joins_again_and_nothi
     let (name, uid) = (name_of(late)?, late["metadata"]["uid"].clone());
     let ((), written) = under_load(stage, &Crowd::together(), |load| {
         load.wait_for_more(SEVERAL)?;
-        let away = NamesAway::begin(stage)?;
+        let away = Away::begin(stage, &NAME_SERVERS)?;
         stage.kubectl(["delete", "pod", name, "--wait=false"])?;
         stage.wait_for_another("pod", name, &uid, REPLACED_WITHIN)?;
         until("its process runs", REPLACED_WITHIN, || {
@@ -192,7 +192,7 @@ pub(super) fn a_primary_killed_while_the_operator_is_away_is_replaced_all_the_sa
     production::on_stage(stage)?;
     let ((), written) = under_load(stage, &Crowd::together(), |load| {
         load.wait_for_more(SEVERAL)?;
-        let away = OperatorAway::begin(stage)?;
+        let away = Away::begin(stage, &OPERATOR)?;
         let primary = replica_set::primary(stage)?;
         let killed = faults::kill(stage, &primary, CONTAINER)?;
         load.wait_for_more(SEVERAL)?;

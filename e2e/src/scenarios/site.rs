@@ -75,13 +75,13 @@ impl Site {
     /// Applies the document with changes laid over it, which the next one that is applied takes back.
     pub(crate) fn change(&self, overlay: &Value) -> Result<()> {
         let mut document = self.document.borrow().clone();
-        platform::merge(&mut document, overlay);
+        json_patch::merge(&mut document, overlay);
         self.apply(&document.to_string())
     }
 
     /// Applies changes that stay, as there is no way back from them.
     pub(crate) fn change_for_good(&self, overlay: &Value) -> Result<()> {
-        platform::merge(&mut self.document.borrow_mut(), overlay);
+        json_patch::merge(&mut self.document.borrow_mut(), overlay);
         self.change(&json!({}))
     }
 

@@ -49,23 +49,28 @@ impl Binary {
     fn run(&self, bench: &Bench, servers: &[(&'static str, String)]) -> Result<Tally> {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.folder).envs(servers.iter().map(|(name, value)| (name, value)));
-        let mut reader = Reader::new(&self.name);
-        let log = bench.cache.logs().join(format!("test/{}.log", self.name.replace([' ', '/'], "-")));
-        let ended = watched(command, &log, Some(PATIENCE), |line| {
-            if let Some(text) = reader.line(line) {
-                bench.progress.say(text);
-            }
-        })?;
-        let (mut tally, unfinished) = reader.end();
-        if let Some(unfinished) = unfinished {
-            bench.progress.say(unfinished);
-        }
-        if !ended.succeeded && tally.failed == 0 {
-            bench.progress.say(ended.last_lines(60));
-            tally += Tally::failed();
-        }
-        Ok(tally)
+        tally_of(bench, &self.name, command, Some(PATIENCE))
     }
+}
+
+/// Runs what prints as test programs do, tells of it, and counts.
+pub(super) fn tally_of(bench: &Bench, name: &str, command: Command, patience: Option<Duration>) -> Result<Tally> {
+    let mut reader = Reader::new(name);
+    let log = bench.cache.logs().join(format!("test/{}.log", name.replace([' ', '/'], "-")));
+    let ended = watched(command, &log, patience, |line| {
+        if let Some(text) = reader.line(line) {
+            bench.progress.say(text);
+        }
+    })?;
+    let (mut tally, unfinished) = reader.end();
+    if let Some(unfinished) = unfinished {
+        bench.progress.say(unfinished);
+    }
+    if !ended.succeeded && tally.failed == 0 {
+        bench.progress.say(ended.last_lines(60));
+        tally += Tally::failed();
+    }
+    Ok(tally)
 }
 
 /// Runs them, longest first, so that the last one is not waited for by itself.

@@ -6,7 +6,6 @@ use std::thread;
 use anyhow::{Result, bail};
 
 use super::binaries::{self, Binary};
-use super::libtest::Reader;
 use super::stream::stream;
 use super::{Bench, Tally};
 
@@ -31,24 +30,8 @@ pub(super) fn tests(bench: &Bench) -> Result<Tally> {
     bench.progress.say("compiled");
     let Ok(servers) = servers.join() else { bail!("the servers for tests did not start") };
     let mut total = binaries::run(bench, binaries, &servers?)?;
-    total += examples(bench)?;
-    Ok(total)
-}
-
-/// Examples in the documentation.
-fn examples(bench: &Bench) -> Result<Tally> {
-    let mut reader = Reader::new("documentation");
-    let command = cargo(bench, &["test", "--release", "--workspace", "--doc"]);
-    let ended = stream(command, &log(bench, "examples"), |line| {
-        if let Some(text) = reader.line(line) {
-            bench.progress.say(text);
-        }
-    })?;
-    let (mut total, _) = reader.end();
-    if !ended.succeeded && total.failed == 0 {
-        println!("{}", ended.last_lines(60));
-        total += Tally::failed();
-    }
+    let examples = cargo(bench, &["test", "--release", "--workspace", "--doc"]);
+    total += binaries::tally_of(bench, "documentation", examples, None)?;
     Ok(total)
 }
 

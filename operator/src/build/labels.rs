@@ -71,17 +71,12 @@ pub fn all_pods(platform: &Platform) -> LabelSelector {
 /// Metadata of the object `<platform>-<name>` that concerns all components.
 #[must_use]
 pub fn metadata_of_all(platform: &Platform, name: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(platform.names.object(name)),
-        namespace: Some(platform.names.namespace.clone()),
-        labels: Some(BTreeMap::from([
-            (INSTANCE.into(), platform.names.platform.clone()),
-            (PART_OF.into(), PRODUCT.into()),
-            (MANAGED_BY.into(), crate::FIELD_MANAGER.into()),
-        ])),
-        owner_references: Some(vec![platform.owner.clone()]),
-        ..ObjectMeta::default()
-    }
+    let labels = [
+        (INSTANCE.into(), platform.names.platform.clone()),
+        (PART_OF.into(), PRODUCT.into()),
+        (MANAGED_BY.into(), crate::FIELD_MANAGER.into()),
+    ];
+    metadata_with(platform, name, labels.into())
 }
 
 /// Metadata of the object `<platform>-<component>`.
@@ -93,10 +88,14 @@ pub fn metadata(platform: &Platform, component: Component) -> ObjectMeta {
 /// Metadata of the object `<platform>-<name>` that belongs to a component.
 #[must_use]
 pub fn metadata_named(platform: &Platform, component: Component, name: &str) -> ObjectMeta {
+    metadata_with(platform, name, labels(platform, component))
+}
+
+fn metadata_with(platform: &Platform, name: &str, labels: BTreeMap<String, String>) -> ObjectMeta {
     ObjectMeta {
         name: Some(platform.names.object(name)),
         namespace: Some(platform.names.namespace.clone()),
-        labels: Some(labels(platform, component)),
+        labels: Some(labels),
         owner_references: Some(vec![platform.owner.clone()]),
         ..ObjectMeta::default()
     }

@@ -34,10 +34,18 @@ pub(crate) fn event() -> Envelope {
     Envelope::new("test", event.into(), None, Clock::system().now(), &mut rand::rng())
 }
 
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    assert!(comes(holds).await, "waited in vain until {what}");
+}
+
+/// Whether something comes to hold in time.
+pub(crate) async fn comes(mut holds: impl AsyncFnMut() -> bool) -> bool {
     let deadline = tokio::time::Instant::now() + SOON;
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        if tokio::time::Instant::now() > deadline {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    true
 }

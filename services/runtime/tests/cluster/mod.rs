@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::{
     Consuming, QUEUE,
-    broker::{Broker, SOON},
+    broker::{Broker, comes},
     settings_of, until,
 };
 
@@ -166,22 +166,13 @@ async fn nodes_that_die_under_load_lose_no_confirmed_event_and_keep_each_convers
     publishing.await.unwrap();
 
     let ledger = std::mem::take(&mut ledger.lock().unwrap().confirmed);
-    let deadline = tokio::time::Instant::now() + SOON;
-    loop {
+    let missing = || -> Vec<usize> {
         let arrived: BTreeSet<_> = seen.lock().unwrap().iter().map(|envelope| envelope.id).collect();
-        let missing: Vec<_> = (0..)
-            .zip(&ledger)
-            .filter(|(_, envelope)| !arrived.contains(&envelope.id))
-            .map(|(place, _)| place)
-            .collect();
-        if missing.is_empty() {
-            break;
-        }
-        if tokio::time::Instant::now() > deadline {
-            let (queue, all) = (queue(&broker).await, ledger.len());
-            panic!("{} of {all} confirmed events have not arrived, {queue}: {missing:?}", missing.len());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        (0..).zip(&ledger).filter(|(_, envelope)| !arrived.contains(&envelope.id)).map(|(place, _)| place).collect()
+    };
+    if !comes(async || missing().is_empty()).await {
+        let (missing, all, queue) = (missing(), ledger.len(), queue(&broker).await);
+        panic!("{} of {all} confirmed events have not arrived, {queue}: {missing:?}", missing.len());
     }
     consuming.stop().await;
     assert_eq!(by_conversation(&*seen.lock().unwrap()), by_conversation(&ledger));
