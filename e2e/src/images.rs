@@ -194,18 +194,27 @@ fn short(names: &[String]) -> String {
 /// tests have compiled once more.
 fn compile_binaries(log: &Log) -> Result<BTreeMap<String, PathBuf>> {
     check_libc()?;
-    let messages = Run::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .in_directory(source::root()?)
-        .args(["build", "--release", "--workspace", "--bins", "--message-format", "json-render-diagnostics"])
-        .log(log)
-        .output()?;
-    let binaries = executables(&messages);
+    let mut binaries = executables(&cargo_build(log, &["--release", "--workspace", "--bins"])?);
+    // The smaller one that is shipped.
+    binaries.extend(executables(&cargo_build(
+        log,
+        &["--profile", "operator", "--package", "operator", "--bin", "operator", "--no-default-features"],
+    )?));
     for name in COMPILED.iter().flat_map(|(_, names)| *names) {
         if !binaries.contains_key(*name) {
             bail!("no crate has a binary called {name}");
         }
     }
     Ok(binaries)
+}
+
+fn cargo_build(log: &Log, arguments: &[&str]) -> Result<String> {
+    Run::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .in_directory(source::root()?)
+        .args(["build", "--message-format", "json-render-diagnostics"])
+        .args(arguments)
+        .log(log)
+        .output()
 }
 
 /// Cargo's messages, one JSON object a line: the executables among them that we make images of.

@@ -15,6 +15,7 @@ pub mod client;
 pub mod lease;
 pub mod observe;
 pub mod proven;
+#[cfg(feature = "provision")]
 pub mod provision;
 pub mod provisioner;
 pub mod reason;

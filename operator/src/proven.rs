@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use crate::build::{Component, workload};
 use crate::observe::{Observed, is_ready};
-use crate::provision::Role;
-use crate::provisioner::{Agreement, Provisioner, Refusal};
+use crate::provisioner::{Agreement, Provisioner, Refusal, Role};
 use crate::validate::Platform;
 
 /// How long a proof holds while something about the platform is not well: the server may be what ails the others.

@@ -5,27 +5,32 @@
 //! of the platform by standard input, and reads the answers from standard output. At rest none of it is in memory, and what goes
 //! wrong in a client cannot harm the operator.
 
+#[cfg(feature = "provision")]
+mod serve;
+
 use std::env;
-use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::build::{self, Component};
-use crate::provision::{self, DEADLINE, Member, mongodb, object_storage, rabbitmq, redis};
 use crate::reason::Reason;
-use crate::secrets::{Existing, Externals, Material, Names, Supply};
+use crate::secrets::{Externals, Names};
 use crate::validate::{Bucket, ObjectStorage, Platform};
+
+#[cfg(feature = "provision")]
+pub use serve::serve;
 
 /// The program that does errands, in the folder of the operator's own.
 pub const PROGRAM: &str = "provision";
 
+/// The longest that one run against one server takes.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 /// Longer than any server may take, so that each tells its own story.
 const PATIENCE: Duration = Duration::from_secs(DEADLINE.as_secs() + 10);
 
@@ -40,6 +45,28 @@ pub struct Agreement {
     pub changes: Vec<String>,
     /// Its pods, as the server itself sees them; empty where it has but one.
     pub members: Vec<Member>,
+}
+
+/// A pod of a server, as the server sees it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Member {
+    /// Name of the pod.
+    pub pod: String,
+    /// What it does.
+    pub role: Role,
+    /// Whether it has all, or nearly all, that the primary has.
+    pub caught_up: bool,
+}
+
+/// What a pod does among those of its server.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Role {
+    /// It takes writes.
+    Primary,
+    /// It follows the primary.
+    Secondary,
+    /// It starts, recovers, or cannot be reached.
+    Other,
 }
 
 /// Why a server does not agree.
@@ -177,72 +204,4 @@ fn failed(cause: &str) -> Refusal {
         message: format!("the process that provisions failed: {cause}. It is tried again"),
         is_final: false,
     }
-}
-
-/// Why an errand could not be done at all.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It could not be read, or the answers not be written.
-    #[error("cannot read the errand or write the answers: {0}")]
-    Io(#[from] std::io::Error),
-    /// It is no errand.
-    #[error("cannot understand the errand: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The Secrets are not whole.
-    #[error(transparent)]
-    Secrets(#[from] crate::secrets::Error),
-}
-
-/// Does the errand that stands on standard input: the other side of [`Provisioner`].
-pub async fn serve() -> Result<(), Error> {
-    let mut text = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut text)?;
-    let errand: Errand = serde_json::from_slice(&text)?;
-    drop(text);
-    // Complete as they are, so that nothing is made anew here.
-    let existing = Existing::new(errand.secrets.iter().cloned()).with_data_stored(true);
-    let material = Material::complete(&existing, &errand.externals, &errand.names, &mut rand::rng(), Timestamp::now())?;
-    let components = errand.components.iter().filter_map(|name| Component::from_name(name));
-    let answers = futures::future::join_all(components.map(|component| one(component, &errand, &material))).await;
-    std::io::stdout().write_all(&serde_json::to_vec(&answers)?)?;
-    Ok(())
-}
-
-async fn one(component: Component, errand: &Errand, material: &Material) -> Answer {
-    let names = &errand.names;
-    let outcome = match component {
-        Component::MongoDb => match &material.mongodb {
-            Supply::Own(own) => {
-                let ReplicaSet { pods, established } = errand.replica_set;
-                let mut target = mongodb::Target::new(names, pods, own, &material.authority);
-                target.established = established;
-                target.step_down.clone_from(&errand.step_down);
-                mongodb::provision(&target).await
-            }
-            Supply::External(connection) => mongodb::external(connection).await,
-        },
-        Component::Redis => match &material.redis {
-            Supply::Own(own) => redis::provision(&redis::Target::new(names, own)).await,
-            Supply::External(connection) => redis::external(connection).await,
-        },
-        Component::RabbitMq => match &material.rabbitmq {
-            Supply::Own(own) => rabbitmq::provision(&rabbitmq::Target::new(names, own)).await,
-            Supply::External(connection) => rabbitmq::external(connection).await,
-        },
-        Component::ObjectStorage => {
-            let target = object_storage::Target::new(names, &material.object_storage, errand.bucket.as_ref());
-            object_storage::provision(&target).await
-        }
-        // Nobody sends for these: there is nothing to agree on.
-        _ => Ok(provision::State { ready: true, ..provision::State::default() }),
-    };
-    let outcome = match outcome {
-        Ok(state) => {
-            Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes, members: state.members })
-        }
-        Err(error) => {
-            Err(Refusal { category: error.category(), message: error.to_string(), is_final: error.is_final() })
-        }
-    };
-    Answer { component: component.name().to_owned(), outcome }
 }

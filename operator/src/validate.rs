@@ -4,6 +4,7 @@
 //! The rules are those of the resource's schema, run again: an object that was stored under an older definition passes through here too.
 
 mod defaults;
+pub mod mongodb_release;
 mod notation;
 mod platform;
 mod release;

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use super::component::Component;
 use super::object_storage;
 use super::service::Shape;
-use crate::provision::object_storage::{BUCKET, REGION};
+use crate::secrets::Names;
 use crate::validate::{ObjectStorage, Platform};
 
 /// The objects of the media service.
@@ -16,8 +16,8 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
     let shape = match &platform.object_storage {
         ObjectStorage::Managed(_) => shape
             .setting("object_storage", "endpoint", object_storage::endpoint(platform))
-            .setting("object_storage", "region", REGION)
-            .setting("object_storage", "bucket", BUCKET)
+            .setting("object_storage", "region", Names::REGION)
+            .setting("object_storage", "bucket", Names::BUCKET)
             .setting("object_storage", "path_style", "true"),
         ObjectStorage::External(bucket) => shape
             .setting("object_storage", "endpoint", &bucket.endpoint)

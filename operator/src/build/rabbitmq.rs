@@ -13,7 +13,6 @@ use super::container::{container, env, env_of_pod, mount, mount_read_only, port,
 use super::probe::{Question, probed};
 use super::workload::{Pods, Rolling, stateful_set};
 use super::{config, network, security, volume};
-use crate::provision::rabbitmq::nodes;
 use crate::validate::{Platform, Servers};
 
 const COMPONENT: Component = Component::RabbitMq;
@@ -77,7 +76,7 @@ pub fn build(platform: &Platform, servers: &Servers) -> (ConfigMap, Service, Sta
             ("rabbitmq.conf", configuration.clone()),
             ("advanced.config", ADVANCED.to_owned()),
             ("enabled_plugins", PLUGINS.to_owned()),
-            ("nodes", nodes(&platform.names).into_iter().map(|node| node + "\n").collect()),
+            ("nodes", platform.names.rabbitmq_nodes().into_iter().map(|node| node + "\n").collect()),
             start,
             join,
             grow,

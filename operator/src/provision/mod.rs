@@ -12,12 +12,10 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
+use crate::provisioner::{DEADLINE, Member};
 use crate::reason::Reason;
 
-/// The longest that one run against one server takes.
-pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a connection may take to open, and a server to answer one request.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -34,28 +32,6 @@ pub struct State {
     pub changes: Vec<String>,
     /// The server's pods, as it sees them itself.
     pub members: Vec<Member>,
-}
-
-/// A pod of a server, as the server sees it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Member {
-    /// Name of the pod.
-    pub pod: String,
-    /// What it does.
-    pub role: Role,
-    /// Whether it has all, or nearly all, that the primary has.
-    pub caught_up: bool,
-}
-
-/// What a pod does among those of its server.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub enum Role {
-    /// It takes writes.
-    Primary,
-    /// It follows the primary.
-    Secondary,
-    /// It starts, recovers, or cannot be reached.
-    Other,
 }
 
 /// A server that is provisioned.

@@ -17,10 +17,6 @@ use super::{PATIENCE, Provisioning, Server, bounded, with_causes};
 use crate::secrets::{Names, ObjectStorage};
 use crate::validate::Bucket;
 
-/// Name of the bucket in the managed store.
-pub const BUCKET: &str = "media";
-/// Region that the managed store answers to.
-pub const REGION: &str = "us-east-1";
 const PORT: u16 = 7070;
 
 /// An S3 store as it shall be.
@@ -62,8 +58,8 @@ impl Target {
         match bucket {
             None => Self {
                 endpoint: format!("http://{}:{PORT}", names.service("object-storage")),
-                region: REGION.to_owned(),
-                bucket: BUCKET.to_owned(),
+                region: Names::REGION.to_owned(),
+                bucket: Names::BUCKET.to_owned(),
                 path_style: true,
                 access_key_id,
                 secret_access_key,

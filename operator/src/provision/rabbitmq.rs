@@ -43,15 +43,9 @@ impl Target {
             operator: secrets.operator.clone(),
             virtual_host: Names::VIRTUAL_HOST.to_owned(),
             users: secrets.users.clone(),
-            nodes: nodes(names),
+            nodes: names.rabbitmq_nodes(),
         }
     }
-}
-
-/// Names of the broker's nodes, by ordinal. Data belong to a node by its name, so these never change.
-#[must_use]
-pub fn nodes(names: &Names) -> Vec<String> {
-    names.pods("rabbitmq", names.rabbitmq_replicas).map(|host| format!("rabbit@{host}")).collect()
 }
 
 /// Makes the broker agree with `target`.

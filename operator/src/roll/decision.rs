@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 
 use crate::build::workload::ordinal;
 use crate::observe::{has_condition, is_ready};
-use crate::provision::{Member, Role};
+use crate::provisioner::{Member, Role};
 
 /// Label of a pod: the revision of the `StatefulSet` that it was made of (`appsv1.ControllerRevisionHashLabelKey`).
 const REVISION: &str = "controller-revision-hash";

@@ -7,7 +7,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::provision::{Member, Role};
+use crate::provisioner::{Member, Role};
 
 /// Pods and members, from ordinal 0 on, written as `state`, with marks: `-` the pod is of an older form, `!` it is not ready, `*` its
 /// image cannot be pulled, `x` it is being deleted, `~` the member is behind; `_` is a pod that is not there.

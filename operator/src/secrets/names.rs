@@ -29,6 +29,10 @@ impl Names {
     const AUTHORITY_PATH: &'static str = "/etc/chatplatform/secrets/ca.crt";
     /// Name of `RabbitMQ`'s virtual host.
     pub const VIRTUAL_HOST: &'static str = "chatplatform";
+    /// Name of the bucket in the managed object store.
+    pub const BUCKET: &'static str = "media";
+    /// Region that the managed object store answers to.
+    pub const REGION: &'static str = "us-east-1";
 
     /// Name of an object of a component, `<platform>-<component>`.
     #[must_use]
@@ -47,6 +51,12 @@ impl Names {
         let object = self.object(component);
         let service = self.service(component);
         (0..count).map(move |ordinal| format!("{object}-{ordinal}.{service}"))
+    }
+
+    /// Names of the broker's nodes, by ordinal. Data belong to a node by its name, so these never change.
+    #[must_use]
+    pub fn rabbitmq_nodes(&self) -> Vec<String> {
+        self.pods("rabbitmq", self.rabbitmq_replicas).map(|host| format!("rabbit@{host}")).collect()
     }
 
     /// `host:port` of each member of the replica set.

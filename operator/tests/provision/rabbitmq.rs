@@ -9,7 +9,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
-use operator::provision::rabbitmq::{EXCHANGE, Target, nodes, provision};
+use operator::provision::rabbitmq::{EXCHANGE, Target, provision};
 use operator::secrets::{Login, Material, Names, RabbitMq as Secrets};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -112,7 +112,7 @@ fn a_platforms_nodes_are_named_after_its_pods() {
     let mut names = names();
     names.rabbitmq_replicas = 3;
     let of = |ordinal| format!("rabbit@acme-rabbitmq-{ordinal}.acme-rabbitmq.chat.svc");
-    assert_eq!(nodes(&names), [of(0), of(1), of(2)]);
+    assert_eq!(names.rabbitmq_nodes(), [of(0), of(1), of(2)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

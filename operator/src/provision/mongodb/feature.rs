@@ -8,8 +8,8 @@ use mongodb::bson::{Document, doc};
 use super::contacts::Contacts;
 use super::member::Member;
 use super::pace::{Halt, Pace};
-use super::release::Release;
 use super::short;
+use crate::validate::mongodb_release::Release;
 
 /// It goes through all collections.
 const RAISING: Duration = Duration::from_secs(8);

@@ -3,8 +3,6 @@
 //! The operator logs in as `__system` with the content of the key file, which works before the set is initiated and needs neither
 //! a shell in the pod nor the localhost exception. One run takes as many steps as there is time for, and may end after any of them.
 
-pub mod release;
-
 mod access;
 mod certificate;
 mod configuration;

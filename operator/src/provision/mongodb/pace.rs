@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::provision::{DEADLINE, Error};
+use crate::provision::Error;
+use crate::provisioner::DEADLINE;
 
 /// The last moment for a change: late enough for several, and early enough to tell what came of it before the run is cut off.
 const LAST_CHANGE: Duration = Duration::from_secs(DEADLINE.as_secs() - 9);

@@ -11,9 +11,8 @@ use crate::api::{self, LEAST_SIZE, Quantity, quantity};
 use crate::build::secrets::ESTABLISHED;
 use crate::build::{Component, images, volume};
 use crate::observe::is_ready;
-use crate::provision::mongodb;
 use crate::validate::platform::{Bucket, MemberCount, MongoDb, ObjectStorage, Served, Server, Servers, Storage};
-use crate::validate::{defaults, notation};
+use crate::validate::{defaults, mongodb_release, notation};
 
 impl Checker<'_> {
     pub(super) fn mongodb(&mut self, mongodb: &api::MongoDb) -> Served<MongoDb> {
@@ -55,7 +54,7 @@ impl Checker<'_> {
         let before: BTreeSet<String> = specs.iter().filter_map(version).collect();
         // Whether it can be at all, and whether it can follow each of those.
         let mut checks = before.iter().map(|from| Some(from.as_str())).chain([None]);
-        if let Some(message) = checks.find_map(|from| mongodb::release::path(from, wanted).err()) {
+        if let Some(message) = checks.find_map(|from| mongodb_release::path(from, wanted).err()) {
             self.fault("spec.mongodb.version", message);
         }
         wanted.to_owned()

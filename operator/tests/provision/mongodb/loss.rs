@@ -1,6 +1,6 @@
 use mongodb::bson::doc;
-use operator::provision::Role;
 use operator::provision::mongodb::provision;
+use operator::provisioner::Role;
 
 use super::cluster::Cluster;
 use super::writer::Writer;
