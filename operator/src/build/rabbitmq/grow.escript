@@ -11,8 +11,6 @@
 main([]) ->
     Me = list_to_atom(os:getenv("RABBITMQ_NODENAME")),
     [Name, Host] = string:split(atom_to_list(Me), "@"),
-    %% Does nothing where one runs already.
-    os:cmd("epmd -daemon"),
     {ok, _} = net_kernel:start([list_to_atom(Name ++ "-grow@" ++ Host), longnames]),
     await_running(Me),
     grow(Me, ?TRIES).

@@ -139,8 +139,6 @@ begin_beside(Purpose) ->
             application:set_env(kernel, inet_dist_listen_min, list_to_integer(Port)),
             application:set_env(kernel, inet_dist_listen_max, list_to_integer(Port))
     end,
-    %% Does nothing where one runs already.
-    os:cmd("epmd -daemon"),
     {ok, _} = net_kernel:start([beside(Me, Purpose), longnames]),
     Me.
 

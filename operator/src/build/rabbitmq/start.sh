@@ -21,6 +21,10 @@ fi
 # A node gives up at once if its own name does not resolve yet, which it does a moment after the pod has got its address.
 until getent hosts "${RABBITMQ_NODENAME#*@}" >/dev/null; do sleep 0.1; done
 
+# Erlang's port mapper, with which every node registers. It is in the background before it listens, and who is refused ends.
+epmd -daemon
+until epmd -names >/dev/null 2>&1; do sleep 0.1; done
+
 mkdir -p "$RABBITMQ_CONFIG_FILES"
 rm -f "$told"
 several=$(grep -c . "$here/nodes") || several=0
