@@ -1,7 +1,7 @@
 //! What must hold on a cluster, one file a theme. A scenario's name says what is done and what must hold.
 
 mod accounts;
-mod api_server;
+pub(crate) mod api_server;
 mod browser;
 mod chronicle;
 mod data;
@@ -30,7 +30,7 @@ mod redis;
 mod refusals;
 pub(crate) mod replica_set;
 mod rest;
-mod site;
+pub(crate) mod site;
 mod socket;
 mod stage;
 mod status;
