@@ -30,6 +30,7 @@ mod redis;
 mod refusals;
 pub(crate) mod replica_set;
 mod rest;
+mod rights;
 pub(crate) mod site;
 mod socket;
 mod stage;
@@ -111,6 +112,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     healing::a_deleted_deployment_is_back_within_ten_seconds,
     healing::a_deleted_statefulset_is_back_within_ten_seconds_and_its_data_are_kept,
     object_storage::a_killed_store_comes_back_with_every_file,
+    rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
     data::one_of_each_grows_to_three_of_each_under_continuous_writes,
     mongodb::three_members_become_five_and_three_again_under_continuous_writes,
