@@ -324,3 +324,18 @@ fn waiting(memory: &HashMap<String, Memory>) -> usize {
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.9..1.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_waits_until_the_status_speaks_of_its_newest_generation() {
+        let told = |generation| Some(ChatPlatformStatus { observed_generation: generation, ..Default::default() });
+        let waits = |generation, status| Memory { status, generation, ..Memory::default() }.waits();
+        assert!(waits(Some(1), None));
+        assert!(waits(Some(2), told(Some(1))));
+        assert!(!waits(Some(2), told(Some(2))));
+        assert!(!waits(None, told(Some(2))));
+    }
+}
