@@ -44,9 +44,10 @@ async fn run() -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
     let config = Config::incluster().context("not in a cluster: there is no service account")?;
     let namespace = setting("POD_NAMESPACE").unwrap_or_else(|| config.default_namespace.clone());
-    let client = operator::client::connect(config).context("cannot make a client of the API server")?;
-
     let metrics = Arc::new(Metrics::new(operator::VERSION));
+    let client =
+        operator::client::connect(config, metrics.clone()).context("cannot make a client of the API server")?;
+
     let stop = on_signal()?;
     let served = CancellationToken::new();
     let listen = setting("LISTEN").unwrap_or_else(|| "0.0.0.0:9090".into());

@@ -10,6 +10,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
 use rand::RngExt as _;
+use tracing::Instrument as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
 use crate::build::Component;
@@ -17,7 +18,7 @@ use crate::lease::Leadership;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
 use crate::reason::Reason;
 use crate::report::{Found, Outcome};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Trace};
 use crate::{FIELD_MANAGER, apply, build, observe, report, roll, validate};
 
 /// A whole look at a platform at rest, in case an event was lost or a server was changed by hand.
@@ -44,6 +45,10 @@ struct Memory {
     status: Option<ChatPlatformStatus>,
     /// Runs since it was last ready.
     attempts: u32,
+    /// The newest generation of its document that the watch has told of.
+    generation: Option<i64>,
+    /// When the next of its certificates is due.
+    renew_at: Option<Timestamp>,
 }
 
 /// Why a run ended early, by step.
@@ -116,15 +121,39 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisio
     let provisioned = context.proven.provision(&platform, &observed, context.is_ready(document)).await;
     context.still_leads()?;
     let roll = roll::roll(&context.client, &context.proven, &platform, &observed, &applied, &provisioned).await?;
-    context.metrics.next_renewal(platform.material.renew_at());
+    context.renews(document, platform.material.renew_at());
     let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
     Ok(provisioned)
 }
 
-/// One look at one platform.
+/// One look at one platform. Every line that is logged meanwhile carries the id by which the run is found from its duration.
 pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc<Context>) -> Result<Action, Error> {
+    let trace = Trace::new();
+    // As an error, so that it is there with errors even where nothing less is logged.
+    let run = tracing::error_span!(
+        "run",
+        trace_id = trace.as_str(),
+        platform = object.name_any(),
+        namespace = object.namespace(),
+    );
+    async {
+        let outcome = look(object, context, trace).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(error = %error, category = error.category().as_str(), "reconcile failed");
+        }
+        outcome
+    }
+    .instrument(run)
+    .await
+}
+
+async fn look(
+    object: Arc<DeserializeGuard<ChatPlatform>>,
+    context: Arc<Context>,
+    trace: Trace,
+) -> Result<Action, Error> {
     context.still_leads()?;
     let document = match &object.0 {
         Ok(document) => document,
@@ -144,7 +173,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
         Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category),
         Err(error) => Some(error.category()),
     };
-    context.metrics.reconciled(started.elapsed(), failure.map(Reason::as_str));
+    context.metrics.reconciled(started.elapsed(), failure.map(Reason::as_str), trace);
     if let Err(error) = &outcome
         && !matches!(error, Error::NotLeading | Error::Report(_))
     {
@@ -169,8 +198,7 @@ fn resync(document: &ChatPlatform) -> Duration {
 
 /// When to try again after an error.
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-pub fn error_policy(object: Arc<DeserializeGuard<ChatPlatform>>, error: &Error, context: Arc<Context>) -> Action {
-    tracing::warn!(error = %error, category = error.category().as_str(), name = object.name_any(), namespace = object.namespace(), "reconcile failed");
+pub fn error_policy(object: Arc<DeserializeGuard<ChatPlatform>>, _error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.retry(object.meta().uid.as_deref()))
 }
 
@@ -217,7 +245,19 @@ impl Context {
             }
             keep
         });
-        self.count_phases();
+        self.count();
+    }
+
+    /// The watch has told of a document that is new or has changed.
+    pub fn saw(&self, document: &DeserializeGuard<ChatPlatform>) {
+        let (Some(uid), None) = (&document.meta().uid, &document.meta().deletion_timestamp) else { return };
+        let mut memory = self.memory();
+        memory.entry(uid.clone()).or_default().generation = document.meta().generation;
+        self.metrics.waiting(waiting(&memory));
+    }
+
+    fn renews(&self, document: &ChatPlatform, at: Timestamp) {
+        self.memory().entry(document.meta().uid.clone().unwrap_or_default()).or_default().renew_at = Some(at);
     }
 
     async fn report(&self, document: &ChatPlatform, outcome: Outcome<'_>) -> Result<(), Error> {
@@ -228,13 +268,15 @@ impl Context {
         let status = report::status(document, before.as_ref(), outcome, Timestamp::now());
         report::report(&self.client, &self.recorder, document, before.as_ref(), &status).await?;
         self.memory().entry(uid).or_default().status = Some(status);
-        self.count_phases();
+        self.count();
         Ok(())
     }
 
-    fn count_phases(&self) {
+    fn count(&self) {
         let memory = self.memory();
         self.metrics.platforms(memory.values().filter_map(|memory| memory.status.as_ref()?.phase.as_deref()));
+        self.metrics.waiting(waiting(&memory));
+        self.metrics.next_renewal(memory.values().filter_map(|memory| memory.renew_at).min());
     }
 
     fn is_ready(&self, document: &ChatPlatform) -> bool {
@@ -266,7 +308,34 @@ impl Context {
     }
 }
 
+impl Memory {
+    /// Whether the document that is there now has not been told of in the status yet.
+    fn waits(&self) -> bool {
+        let told = self.status.as_ref().and_then(|status| status.observed_generation);
+        self.generation.is_some_and(|generation| told.is_none_or(|told| told < generation))
+    }
+}
+
+fn waiting(memory: &HashMap<String, Memory>) -> usize {
+    memory.values().filter(|memory| memory.waits()).count()
+}
+
 /// A duration, a tenth more or less, so that platforms do not come all at once.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.9..1.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_waits_until_the_status_speaks_of_its_newest_generation() {
+        let told = |generation| Some(ChatPlatformStatus { observed_generation: generation, ..Default::default() });
+        let waits = |generation, status| Memory { status, generation, ..Memory::default() }.waits();
+        assert!(waits(Some(1), None));
+        assert!(waits(Some(2), told(Some(1))));
+        assert!(!waits(Some(2), told(Some(2))));
+        assert!(!waits(None, told(Some(2))));
+    }
 }

@@ -1,21 +1,14 @@
 //! The operator's own logs, metrics and probes.
 
+mod metrics;
+
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +16,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use metrics::{Metrics, Trace};
 
 /// Why logging cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -54,94 +49,6 @@ pub fn init(filter: &str) -> Result<(), Error> {
         .with_span_list(false)
         .with_filter(targets);
     tracing_subscriber::registry().with(lines).try_init().map_err(|_| Error::Twice)
-}
-
-/// Bounds of the buckets that runs are counted in, by how long they took.
-const DURATIONS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
-/// What the operator counts.
-#[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
-    reconciles: Counter,
-    failures: Family<Failure, Counter>,
-    duration: Histogram,
-    platforms: Family<Phase, Gauge>,
-    leader: Gauge,
-    next_renewal: Gauge<f64, AtomicU64>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Failure {
-    category: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Phase {
-    phase: String,
-}
-
-impl Metrics {
-    /// All at zero.
-    #[must_use]
-    pub fn new(version: &str) -> Self {
-        let mut registry = Registry::with_prefix("chatplatform_operator");
-        let reconciles = Counter::default();
-        registry.register("reconciles", "Runs of the pipeline, failed ones included", reconciles.clone());
-        let failures = Family::default();
-        registry.register("reconcile_failures", "Runs that failed, by category", failures.clone());
-        let duration = Histogram::new(DURATIONS);
-        registry.register_with_unit("reconcile_duration", "How long a run took", Unit::Seconds, duration.clone());
-        let platforms = Family::default();
-        registry.register("platforms", "Platforms, by phase", platforms.clone());
-        let leader = Gauge::default();
-        registry.register("leader", "1 while this operator leads", leader.clone());
-        let next_renewal = Gauge::default();
-        registry.register_with_unit(
-            "next_renewal_timestamp",
-            "When the next certificate is due, in Unix time",
-            Unit::Seconds,
-            next_renewal.clone(),
-        );
-        registry.register("build", "What runs", Info::new(vec![("version", version.to_owned())]));
-        Self { registry, reconciles, failures, duration, platforms, leader, next_renewal }
-    }
-
-    /// A run of the pipeline ended; `failure` is the category of its error.
-    pub fn reconciled(&self, took: Duration, failure: Option<&str>) {
-        self.reconciles.inc();
-        self.duration.observe(took.as_secs_f64());
-        if let Some(category) = failure {
-            self.failures.get_or_create(&Failure { category: category.to_owned() }).inc();
-        }
-    }
-
-    /// The platforms there are, by phase; a phase that is not named has none.
-    pub fn platforms<'a>(&self, phases: impl IntoIterator<Item = &'a str>) {
-        self.platforms.clear();
-        for phase in phases {
-            self.platforms.get_or_create(&Phase { phase: phase.to_owned() }).inc();
-        }
-    }
-
-    /// Whether this operator leads.
-    pub fn leading(&self, leads: bool) {
-        self.leader.set(i64::from(leads));
-    }
-
-    /// When the next certificate is due.
-    pub fn next_renewal(&self, at: jiff::Timestamp) {
-        self.next_renewal.set(at.as_duration().as_secs_f64());
-    }
-
-    /// Everything in the `OpenMetrics` text format.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = text::encode(&mut text, &self.registry);
-        text
-    }
 }
 
 /// Whether the operator can work, and if not, why.
@@ -182,28 +89,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
-
-    #[test]
-    fn what_was_counted_is_in_the_text() {
-        let metrics = Metrics::new("0.1.0");
-        metrics.reconciled(Duration::from_millis(30), None);
-        metrics.reconciled(Duration::from_millis(30), Some("MongoDBUnreachable"));
-        metrics.leading(true);
-        metrics.platforms(["Ready", "Ready", "Pending"]);
-        let text = metrics.text();
-        for line in [
-            "chatplatform_operator_reconciles_total 2",
-            r#"chatplatform_operator_reconcile_failures_total{category="MongoDBUnreachable"} 1"#,
-            "chatplatform_operator_reconcile_duration_seconds_count 2",
-            "chatplatform_operator_leader 1",
-            r#"chatplatform_operator_platforms{phase="Ready"} 2"#,
-            r#"chatplatform_operator_build_info{version="0.1.0"} 1"#,
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        metrics.platforms(["Pending"]);
-        assert!(!metrics.text().contains(r#"phase="Ready""#));
-    }
 
     #[tokio::test]
     async fn readiness_is_served_with_its_reason_and_the_server_stops() {

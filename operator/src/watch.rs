@@ -37,6 +37,12 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         .applied_objects()
         // The status is our own, and no reason to run.
         .predicate_filter(predicates::generation, PredicateConfig::default());
+    let counting = context.clone();
+    let documents = documents.inspect(move |document| {
+        if let Ok(document) = document {
+            counting.saw(document);
+        }
+    });
     let named = reader.clone();
     let platforms = reader.clone();
     let mut controller = Controller::for_stream(documents, reader)

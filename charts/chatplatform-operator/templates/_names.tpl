@@ -7,6 +7,10 @@
 {{- .Values.serviceAccount.name | default (include "operator.name" .) -}}
 {{- end -}}
 
+{{- define "operator.metrics" -}}
+{{- include "operator.name" . }}-metrics
+{{- end -}}
+
 {{- define "operator.image" -}}
 {{- with .Values.image -}}
 {{- .registry -}}/{{- .repository -}}

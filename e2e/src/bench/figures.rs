@@ -3,6 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+use crate::scenarios::process::Megabytes;
+
 /// Rows of what was measured.
 #[derive(Default)]
 pub(super) struct Table(Vec<Row>);
@@ -48,6 +50,55 @@ impl Display for Table {
     }
 }
 
+/// Rows of what two programs took for the same, side by side.
+pub(super) struct Comparison {
+    names: [&'static str; 2],
+    rows: Vec<[String; 5]>,
+}
+
+impl Comparison {
+    /// Of these two; no row yet.
+    pub(super) fn of(names: [&'static str; 2]) -> Self {
+        Self { names, rows: Vec::new() }
+    }
+
+    /// Adds amounts of memory, in KiB.
+    pub(super) fn memory(&mut self, what: &str, kibibytes: [Option<u64>; 2], goal: &str) {
+        self.add(what, kibibytes, |kibibytes| Megabytes(kibibytes).to_string(), goal);
+    }
+
+    /// Adds times.
+    pub(super) fn times(&mut self, what: &str, times: [Option<Duration>; 2], goal: &str) {
+        let milliseconds = times.map(|time| u64::try_from(time?.as_millis()).ok());
+        self.add(what, milliseconds, |time| format!("{:.1} s", Duration::from_millis(time).as_secs_f64()), goal);
+    }
+
+    /// Adds numbers.
+    pub(super) fn counts(&mut self, what: &str, counts: [Option<u64>; 2], goal: &str) {
+        self.add(what, counts, |count| count.to_string(), goal);
+    }
+
+    fn add(&mut self, what: &str, values: [Option<u64>; 2], show: impl Fn(u64) -> String, goal: &str) {
+        let ratio = match values {
+            [Some(one), Some(other)] if one > 0 => format!("{}.{}", other / one, other * 10 / one % 10),
+            _ => String::new(),
+        };
+        let [one, other] = values.map(|value| value.map(&show).unwrap_or_default());
+        self.rows.push([what.to_owned(), one, other, ratio, goal.to_owned()]);
+    }
+}
+
+impl Display for Comparison {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let [one, other] = self.names;
+        writeln!(formatter, "| what | {one} | {other} | ratio | goal |\n|---|---|---|---|---|")?;
+        for row in &self.rows {
+            writeln!(formatter, "| {} |", row.join(" | "))?;
+        }
+        Ok(())
+    }
+}
+
 /// Of an even number of values, the median is the worse one of the two in the middle.
 fn median_and_worst<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
     let mut sorted = values.to_vec();
@@ -75,6 +126,19 @@ mod tests {
             table.to_string(),
             "| what | n | median | worst | goal |\n|---|---|---|---|---|\n\
              | applied to Ready | 2 | 31.0 s | 31.0 s | 60 s |\n| a member | 1 | 123 MiB | 123 MiB |  |\n"
+        );
+    }
+
+    #[test]
+    fn a_comparison_tells_how_many_times_as_much_the_other_one_takes() {
+        let mut table = Comparison::of(["ours", "theirs"]);
+        table.memory("idle", [Some(10_000), Some(36_000)], "12 MB");
+        table.times("to converge", [Some(Duration::from_secs(20)), None], "");
+        table.counts("writes", [Some(0), Some(7)], "0");
+        assert_eq!(
+            table.to_string(),
+            "| what | ours | theirs | ratio | goal |\n|---|---|---|---|---|\n\
+             | idle | 10.2 MB | 36.8 MB | 3.6 | 12 MB |\n| to converge | 20.0 s |  |  |  |\n| writes | 0 | 7 |  | 0 |\n"
         );
     }
 }

@@ -62,7 +62,9 @@ mod tests {
     #[test]
     fn the_page_of_the_book_has_the_marks() {
         let page = fs::read_to_string(source::root().unwrap().join(PAGE)).unwrap();
-        with_part(&page, "data", "").expect("the marks of data");
+        for name in ["data", "operator"] {
+            with_part(&page, name, "").expect(name);
+        }
     }
 
     #[test]

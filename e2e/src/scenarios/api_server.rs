@@ -1,6 +1,6 @@
 //! The API server, asked by way of one `kubectl proxy`: a hundred questions in the time that three runs of kubectl take.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::listener::Listener;
@@ -10,25 +10,53 @@ use crate::cluster::Cluster;
 /// What `kubectl apply --dry-run=server` asks for: all checks, also for unknown fields, and nothing kept.
 const DRY_RUN: &str = "dryRun=All&fieldValidation=Strict";
 
-/// The platforms of a namespace.
-pub(crate) struct Platforms {
+/// The API server itself; paths begin with `/api`.
+pub(crate) struct ApiServer {
     rest: Rest,
-    path: String,
     // It ends when this does.
     _proxy: Listener,
 }
 
-impl Platforms {
-    pub(crate) fn of(cluster: &Cluster, namespace: &str) -> Result<Self> {
+impl ApiServer {
+    pub(crate) fn of(cluster: &Cluster) -> Result<Self> {
         let proxy = Listener::start(cluster, &["proxy", "--port=0"], port_of)?;
         let rest = Rest::unencrypted(&format!("http://127.0.0.1:{}", proxy.port));
+        Ok(Self { rest, _proxy: proxy })
+    }
+
+    /// An object, or a list of them.
+    pub(crate) fn read(&self, path: &str) -> Result<Value> {
+        self.rest.get(path, "")?.expect(200)
+    }
+
+    /// What is no JSON.
+    pub(crate) fn text(&self, path: &str) -> Result<String> {
+        let answer = self.rest.get(path, "")?;
+        ensure!(answer.status == 200, "{path} answers {}: {}", answer.status, String::from_utf8_lossy(&answer.bytes));
+        Ok(String::from_utf8(answer.bytes)?)
+    }
+
+    /// Makes an object; `path` is that of its list.
+    pub(crate) fn create(&self, path: &str, object: &Value) -> Result<()> {
+        self.rest.post(path, "", object)?.expect(201).map(drop)
+    }
+}
+
+/// The platforms of a namespace.
+pub(crate) struct Platforms {
+    server: ApiServer,
+    path: String,
+}
+
+impl Platforms {
+    pub(crate) fn of(cluster: &Cluster, namespace: &str) -> Result<Self> {
         let path = format!("/apis/chatplatform.dev/v1alpha1/namespaces/{namespace}/chatplatforms");
-        Ok(Self { rest, path, _proxy: proxy })
+        Ok(Self { server: ApiServer::of(cluster)?, path })
     }
 
     /// Makes one, and gives it the status that its document has.
     pub(crate) fn create(&self, document: &Value) -> Result<()> {
-        self.rest.post(&self.path, "", document)?.expect(201)?;
+        self.server.create(&self.path, document)?;
         if let Some(status) = document.get("status") {
             let name = document["metadata"]["name"].as_str().unwrap_or_default();
             self.patch(&format!("{}/{name}/status", self.path), &json!({"status": status}))?.expect(200)?;
@@ -38,7 +66,7 @@ impl Platforms {
 
     /// Why a new one would be refused; none if it would not.
     pub(crate) fn refusal(&self, document: &Value) -> Result<Option<String>> {
-        refusal(&self.rest.post(&format!("{}?{DRY_RUN}", self.path), "", document)?)
+        refusal(&self.server.rest.post(&format!("{}?{DRY_RUN}", self.path), "", document)?)
     }
 
     /// Why a change of one that is there would be refused; none if it would not.
@@ -48,7 +76,7 @@ impl Platforms {
 
     fn patch(&self, path: &str, change: &Value) -> Result<Answer> {
         let kind = [("content-type", "application/merge-patch+json".to_owned())];
-        self.rest.send("PATCH", path, &kind, &serde_json::to_vec(change)?)
+        self.server.rest.send("PATCH", path, &kind, &serde_json::to_vec(change)?)
     }
 }
 

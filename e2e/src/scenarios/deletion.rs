@@ -66,7 +66,7 @@ pub(super) fn a_platform_deleted_with_the_policy_delete_leaves_nothing(stage: &S
 }
 
 /// Deletes the platform with its volumes and Secrets, and waits until nothing of it is left.
-pub(super) fn remove_with_all_data(site: &Site) -> Result<()> {
+pub(crate) fn remove_with_all_data(site: &Site) -> Result<()> {
     let policy = json!({"spec": {"deletionPolicy": "Delete"}}).to_string();
     site.kubectl(["patch", "chatplatform", &site.platform, "--type=merge", "--patch", &policy])?;
     // What is to go with the platform is written into its objects first.

@@ -1,7 +1,7 @@
 //! What must hold on a cluster, one file a theme. A scenario's name says what is done and what must hold.
 
 mod accounts;
-mod api_server;
+pub(crate) mod api_server;
 mod browser;
 mod chronicle;
 mod data;
@@ -30,7 +30,8 @@ mod redis;
 mod refusals;
 pub(crate) mod replica_set;
 mod rest;
-mod site;
+mod rights;
+pub(crate) mod site;
 mod socket;
 mod stage;
 mod status;
@@ -111,6 +112,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     healing::a_deleted_deployment_is_back_within_ten_seconds,
     healing::a_deleted_statefulset_is_back_within_ten_seconds_and_its_data_are_kept,
     object_storage::a_killed_store_comes_back_with_every_file,
+    rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
     data::one_of_each_grows_to_three_of_each_under_continuous_writes,
     mongodb::three_members_become_five_and_three_again_under_continuous_writes,

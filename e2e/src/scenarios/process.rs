@@ -1,5 +1,6 @@
 //! A container's processes, reached by way of the node that they run on.
 
+use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -49,9 +50,31 @@ impl<'a> Process<'a> {
 
     /// Its resident memory in KiB.
     pub(crate) fn resident_kibibytes(&self) -> Result<u64> {
-        let status =
-            self.cluster.docker(["exec", &self.node, "cat", &format!("/proc/{}/status", self.pid)]).output()?;
-        resident(&status).context("proc(5) shows no VmRSS")
+        amount(&self.read("status")?, "VmRSS").context("proc(5) shows no VmRSS")
+    }
+
+    /// The most resident memory that it ever had, in KiB.
+    pub(crate) fn peak_kibibytes(&self) -> Result<u64> {
+        amount(&self.read("status")?, "VmHWM").context("proc(5) shows no VmHWM")
+    }
+
+    /// The time that it and those of its children that have ended have kept a processor busy.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        processor_time(&self.read("stat")?).context("proc(5) shows no times")
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        self.cluster.docker(["exec", &self.node, "cat", &format!("/proc/{}/{file}", self.pid)]).output()
+    }
+}
+
+/// KiB, to be shown in megabytes.
+pub(crate) struct Megabytes(pub(crate) u64);
+
+impl Display for Megabytes {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 * 1024;
+        write!(formatter, "{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
     }
 }
 
@@ -69,9 +92,17 @@ fn age_of(stamp: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// KiB, of proc(5)'s `status`.
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+fn amount(status: &str, name: &str) -> Option<u64> {
+    let amount = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    amount.split_whitespace().next()?.parse().ok()
+}
+
+/// Of proc(5)'s `stat`: utime, stime, cutime and cstime, in hundredths of a second, which Linux has there on every architecture.
+fn processor_time(stat: &str) -> Option<Duration> {
+    // The program's name may hold blanks and parentheses; what follows it is the process's state.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let times: Vec<u64> = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect();
+    (times.len() == 4).then(|| Duration::from_millis(times.iter().sum::<u64>() * 10))
 }
 
 #[cfg(test)]
@@ -100,7 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn resident_memory_is_read() {
-        assert_eq!(resident("Name:\toperator\nVmRSS:\t   9876 kB\nThreads:\t3\n"), Some(9876));
+    fn memory_is_read() {
+        let status = "Name:\toperator\nVmHWM:\t   10240 kB\nVmRSS:\t   9876 kB\nThreads:\t3\n";
+        assert_eq!(amount(status, "VmRSS"), Some(9876));
+        assert_eq!(amount(status, "VmHWM"), Some(10240));
+        assert_eq!(amount(status, "VmSwap"), None);
+    }
+
+    #[test]
+    fn memory_is_shown_in_megabytes() {
+        assert_eq!(Megabytes(9876).to_string(), "10.1 MB");
+    }
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat =
+            "77 (a (b) c) S 1 77 77 0 -1 4194560 900 30 0 0 120 35 4 1 20 0 1 0 100 9000 250 18446744073709551615";
+        assert_eq!(processor_time(stat), Some(Duration::from_millis(1600)));
+        assert_eq!(processor_time("77 (operator) S 1"), None);
     }
 }

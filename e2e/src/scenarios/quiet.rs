@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::Stage;
-use super::process::Process;
+use super::process::{Megabytes, Process};
 
 const REST: Duration = Duration::from_mins(1);
 /// The goal is 12 MB, which network policies and the longer list of rules have exceeded by one. This keeps it from growing further.
@@ -39,7 +39,7 @@ pub(super) fn an_idle_operator_takes_at_most_13_mebibytes(stage: &Stage) -> Resu
     let pod = pods["items"].as_array().and_then(|pods| pods.first()).context("there is no pod of the operator")?;
     let kibibytes = Process::of(&stage.cluster, pod, "operator")?.resident_kibibytes()?;
     let bytes = kibibytes * 1024;
-    stage.note(format!("{} MB", Megabytes(bytes)));
+    stage.note(Megabytes(kibibytes).to_string());
     if bytes > LIMIT_BYTES {
         bail!("it takes {bytes} bytes");
     }
@@ -62,22 +62,4 @@ fn versions(stage: &Stage) -> Result<BTreeMap<String, String>> {
         found.insert(name, metadata["resourceVersion"].as_str().unwrap_or_default().to_owned());
     }
     Ok(found)
-}
-
-struct Megabytes(u64);
-
-impl std::fmt::Display for Megabytes {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}.{}", self.0 / 1_000_000, self.0 / 100_000 % 10)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_shown_in_megabytes() {
-        assert_eq!(Megabytes(10_113_024).to_string(), "10.1");
-    }
 }

@@ -1,9 +1,12 @@
 //! What people apply, checked without a cluster.
 
+mod monitoring;
+mod reasons;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize as _;
 use serde_yaml::Value;
 
@@ -11,18 +14,43 @@ use super::{Bench, Tally};
 use crate::command::Run;
 use crate::offline::go;
 
+/// Values that are right without saying anything.
+const DEFAULTS: &str = "values.yaml";
+/// Values that switch everything on.
+const EVERYTHING: &str = "ci/everything-values.yaml";
+
 pub(super) fn run(bench: &Bench) -> Result<Tally> {
     let helm = go::ensure(&bench.cache, &bench.progress, &go::HELM)?;
     let (charts, examples) = (charts(&bench.root)?, files(&bench.root.join("examples"), "yaml")?);
     let mut total = Tally::default();
     for chart in charts {
         let name = chart.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        total += check(bench, &format!("chart {name} has no faults"), || {
-            Run::new(&helm).args(["lint", "--strict"]).arg(&chart).execute()
+        let render = |values: &str| {
+            let run = Run::new(&helm).args(["template", "release", "--include-crds"]).arg(&chart);
+            run.arg("--values").arg(chart.join(values)).output()
+        };
+        for values in [DEFAULTS, EVERYTHING] {
+            total += check(bench, &format!("chart {name} with {values} has no faults"), || {
+                let run = Run::new(&helm).args(["lint", "--strict"]).arg(&chart);
+                run.arg("--values").arg(chart.join(values)).execute()
+            });
+            total += check(bench, &format!("chart {name} with {values} renders objects"), || {
+                let text = render(values)?;
+                be_objects(&text)?;
+                reasons::be_beside_every_rule(&text)
+            });
+        }
+        total += check(bench, &format!("chart {name} with {EVERYTHING} uses every template"), || {
+            every_template_renders(&chart, &render(EVERYTHING)?)
         });
-        total += check(bench, &format!("chart {name} renders objects"), || {
-            let text = Run::new(&helm).args(["template", "release", "--include-crds"]).arg(&chart).output()?;
-            be_objects(&text)
+        total += check(bench, &format!("chart {name} refuses a value that it does not know"), || {
+            let run = Run::new(&helm).args(["template", "release"]).arg(&chart);
+            ensure!(!run.args(["--set", "monitoring.nonsense=true"]).succeeds(), "it renders");
+            Ok(())
+        });
+        total += check(bench, &format!("alerts and dashboards of {name} ask for metrics that are there"), || {
+            let page = fs::read_to_string(bench.root.join("docs/reference/metrics.md"))?;
+            monitoring::agrees(&render(EVERYTHING)?, &page)
         });
     }
     for example in examples {
@@ -40,6 +68,19 @@ fn check(bench: &Bench, name: &str, test: impl FnOnce() -> Result<()>) -> Tally 
             Tally::failed()
         }
     }
+}
+
+/// Each template adds something once everything is switched on.
+fn every_template_renders(chart: &Path, text: &str) -> Result<()> {
+    for template in files(&chart.join("templates"), "yaml")? {
+        let name = template.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mark = format!("/templates/{name}");
+        ensure!(
+            text.lines().any(|line| line.starts_with("# Source: ") && line.ends_with(&mark)),
+            "{name} adds nothing"
+        );
+    }
+    Ok(())
 }
 
 /// Every document has what Kubernetes needs to know an object by.
