@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-pub use warnings::Warning;
+pub use warnings::{NOT_STOPPING, Warning};
 
 use crate::api::ChatPlatform;
 use crate::build::{Component, labels};
@@ -112,8 +112,9 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
     }
     let stateful_sets = list.all("StatefulSets").await?;
     let pods = list.all("Pods").await?;
-    let stuck = warnings::stuck(&stateful_sets, &pods, Timestamp::now());
-    let warnings = warnings::of(client, &namespace, stuck).await;
+    let now = Timestamp::now();
+    let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &pods, now)).await;
+    warnings.extend(warnings::overdue(&pods, now));
     Ok(Observed {
         secrets: list.all("Secrets").await?,
         config_maps: list.all("ConfigMaps").await?,

@@ -159,6 +159,8 @@ reasons! {
     VolumeNotBound,
     /// A volume, or a Secret that is one, cannot be mounted.
     VolumeNotMounted,
+    /// A pod was told to stop, and its node does not confirm that it has.
+    PodNotStopping,
     /// Kubernetes' own word: a pod or its volume could not be made.
     FailedCreate,
 }

@@ -115,10 +115,19 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
         1 => Just(Some(json!({"mode": "Isolated"}))),
         1 => Just(Some(json!({"mode": "Open"}))),
     ];
-    (services, servers, storage, (tls, email, policy, network), exposure(), images()).prop_map(
-        |(services, (mongodb, redis, rabbitmq), storage, (tls, email, policy, network), exposure, images)| {
+    let hibernated = prop::bool::weighted(0.2);
+    (services, servers, storage, (tls, email, policy, network, hibernated), exposure(), images()).prop_map(
+        |(
+            services,
+            (mongodb, redis, rabbitmq),
+            storage,
+            (tls, email, policy, network, hibernated),
+            exposure,
+            images,
+        )| {
             let mut spec =
                 json!({"host": "chat.acme.example", "deletionPolicy": policy, "exposure": exposure, "images": images});
+            spec["hibernated"] = json!(hibernated);
             for (name, value) in services {
                 spec[name] = value;
             }

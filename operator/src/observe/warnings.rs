@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
@@ -13,6 +13,10 @@ use kube::{Api, Client, ResourceExt as _};
 
 /// How long a pod may take to mount what it needs; a volume is attached in less, as a rule.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long after the end of its grace a pod may still be there.
+const OVERDUE: Duration = Duration::from_mins(1);
+/// The word for a pod that is there for longer, which is ours: Kubernetes has none.
+pub const NOT_STOPPING: &str = "PodNotStopping";
 /// How old the news may be. Kubernetes tries again every 17 minutes at the latest, and tells again then.
 const NEWS: Duration = Duration::from_mins(20);
 
@@ -30,6 +34,18 @@ pub(super) fn stuck(sets: &[StatefulSet], pods: &[Pod], now: Timestamp) -> Vec<S
     let sets = sets.iter().filter(|set| lacks_pods(set)).filter_map(StatefulSet::uid);
     let pods = pods.iter().filter(|pod| is_mounting(pod, now)).filter_map(Pod::uid);
     sets.chain(pods).collect()
+}
+
+/// Pods that should have stopped long ago, and what is to say of them.
+pub(super) fn overdue(pods: &[Pod], now: Timestamp) -> impl Iterator<Item = (String, Warning)> {
+    pods.iter().filter_map(move |pod| {
+        // The end of its grace, not the moment at which it was deleted.
+        let due = pod.metadata.deletion_timestamp.as_ref()?.0;
+        let node = pod.spec.as_ref()?.node_name.as_deref()?;
+        let words = format!("should have stopped by {due:.0}, and its node {node} does not confirm it");
+        let warning = Warning { reason: NOT_STOPPING.to_owned(), note: words };
+        (now.duration_since(due) > SignedDuration::try_from(OVERDUE).ok()?).then(|| Some((pod.uid()?, warning)))?
+    })
 }
 
 /// What is said of each, if anything. It only explains: an operator that may not ask for it goes without.
@@ -163,6 +179,22 @@ mod tests {
         ];
         let warning = newest(&events, now()).unwrap();
         assert_eq!((warning.reason.as_str(), warning.note.as_str()), ("FailedCreate", "FailedCreate it is"));
+    }
+
+    #[test]
+    fn a_pod_that_should_have_stopped_long_ago_is_told_with_its_node() {
+        let going = |due: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"uid": "pod", "deletionTimestamp": due},
+                "spec": {"containers": [], "nodeName": "worker-2"},
+            }))
+            .unwrap()
+        };
+        let told: Vec<_> = overdue(&[going("2026-01-01T00:08:00Z")], now()).collect();
+        assert_eq!(told.len(), 1);
+        let words = "should have stopped by 2026-01-01T00:08:00Z, and its node worker-2 does not confirm it";
+        assert_eq!((told[0].0.as_str(), told[0].1.note.as_str()), ("pod", words));
+        assert_eq!(overdue(&[going("2026-01-01T00:09:30Z")], now()).count(), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::trouble::{self, Trouble};
 use crate::api::ComponentStatus;
 use crate::build::{Component, images};
 use crate::proven::Standing;
+use crate::reason::Reason;
 use crate::validate::Hibernation;
 
 impl ComponentStatus {
@@ -92,7 +93,8 @@ fn state(found: &Found<'_>, component: Component) -> Option<String> {
 /// The pods of a component that is to have none.
 fn left(found: &Found<'_>, component: Component) -> Option<String> {
     let pods: Vec<String> = found.observed.pods_of(component).map(kube::ResourceExt::name_any).collect();
-    (!pods.is_empty()).then(|| format!("stops: {}", pods.join(", ")))
+    let trouble = trouble(found, component).filter(|trouble| trouble.reason == Reason::PodNotStopping);
+    (!pods.is_empty()).then(|| trouble.map_or_else(|| format!("stops: {}", pods.join(", ")), |trouble| trouble.message))
 }
 
 /// What keeps pods of a component from being there or from being ready.

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
-use crate::observe::Warning;
+use crate::observe::{NOT_STOPPING, Warning};
 use crate::reason::Reason;
 use crate::refusal;
 
@@ -40,7 +40,7 @@ impl Trouble {
 /// What is wrong with a pod, if anything beyond that it takes its time.
 pub(super) fn of(pod: &Pod, warnings: &BTreeMap<String, Warning>) -> Option<Trouble> {
     if pod.metadata.deletion_timestamp.is_some() {
-        return None;
+        return not_stopping(pod, warnings);
     }
     let status = pod.status.as_ref()?;
     let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
@@ -157,6 +157,15 @@ fn unschedulable(pod: &Pod) -> Option<Trouble> {
     Some(Trouble { reason, message: format!("pod {pod_name} finds no node: {why}: {cure}") })
 }
 
+/// A pod that is there for longer than it should, in the way of the one that follows it.
+fn not_stopping(pod: &Pod, warnings: &BTreeMap<String, Warning>) -> Option<Trouble> {
+    let warning = warnings.get(&pod.uid()?).filter(|warning| warning.reason == NOT_STOPPING)?;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let cure = format!("see `kubectl get node {node}`; bring it back, or delete the Node if it is gone for good");
+    let message = format!("pod {} {}: {cure}", pod.name_any(), warning.note);
+    Some(Trouble { reason: Reason::PodNotStopping, message })
+}
+
 /// A pod whose volumes cannot be mounted; the event names the Secret, the file or the volume.
 fn mounting(pod: &Pod, warnings: &BTreeMap<String, Warning>) -> Option<Trouble> {
     let warning = warnings.get(&pod.uid()?)?;
@@ -263,6 +272,17 @@ mod tests {
             trouble.reason == Reason::VolumeNotMounted && trouble.message.contains(r#"secret "acme-tls" not found"#)
         );
         assert!(of(&pod, &BTreeMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_pod_whose_node_does_not_let_it_go_is_told_and_one_that_stops_is_not() {
+        let mut pod = pod(&json!({}));
+        pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        pod.spec.as_mut().unwrap().node_name = Some("worker-2".into());
+        assert!(of(&pod, &BTreeMap::new()).is_none());
+        let warning = Warning { reason: NOT_STOPPING.into(), note: "should have stopped".into() };
+        let trouble = of(&pod, &BTreeMap::from([("u".to_owned(), warning)])).unwrap();
+        assert!(trouble.reason == Reason::PodNotStopping && trouble.message.contains("`kubectl get node worker-2`"));
     }
 
     #[test]
