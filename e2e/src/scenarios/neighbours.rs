@@ -61,6 +61,8 @@ pub(super) fn two_platforms_in_one_namespace_do_not_meet_and_what_is_others_stay
     let shared = known.intersection(&secrets).count();
     ensure!(shared == 0, "{shared} values of Secrets are the same");
 
+    // A pause holds up no deletion.
+    neighbour.change(&json!({"spec": {"paused": true}}))?;
     neighbour.delete()?;
     until("nothing of the neighbour is left", GONE_WITHIN, || {
         let left = stage.objects_of(NAME)?;
@@ -252,9 +254,10 @@ fn apart(object: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The identities of objects that last, and of pods.
+/// The identities of objects that are there to stay.
 fn uids(objects: &[Value]) -> Result<BTreeMap<String, Value>> {
-    let named = objects.iter().map(|object| {
+    let lasting = objects.iter().filter(|object| object["metadata"]["deletionTimestamp"].is_null());
+    let named = lasting.map(|object| {
         let kind = object["kind"].as_str().unwrap_or_default();
         Ok((format!("{kind} {}", name_of(object)?), object["metadata"]["uid"].clone()))
     });
