@@ -4,6 +4,9 @@
 
 use crate::reason::Reason;
 
+/// What the admission of claims says, with the code of what is forbidden, of a class whose volumes keep their size.
+const CANNOT_GROW: &str = "must support resize";
+
 /// Who is in the way, if an error is a refusal. A webhook gives it any code it likes.
 #[must_use]
 pub fn of(error: &kube::Error) -> Option<Reason> {
@@ -35,8 +38,8 @@ pub fn with_cure(message: &str) -> String {
 #[must_use]
 pub fn reason(message: &str) -> Option<Reason> {
     let says = |words: &str| message.contains(words);
-    if says("because it is being terminated") {
-        // The namespace goes, and everything with it.
+    if says("because it is being terminated") || says(CANNOT_GROW) {
+        // The namespace goes, and everything with it; or it is the nature of a volume.
         None
     } else if says("exceeded quota") || says("failed quota") {
         Some(Reason::QuotaExceeded)
@@ -55,6 +58,9 @@ pub fn reason(message: &str) -> Option<Reason> {
 
 /// What to do, after the API server's own words.
 fn cure(message: &str) -> Option<String> {
+    if message.contains(CANNOT_GROW) {
+        return Some("set allowVolumeExpansion in the StorageClass, if its provisioner can enlarge volumes".to_owned());
+    }
     Some(match reason(message)? {
         Reason::QuotaExceeded => {
             "raise the ResourceQuota of the namespace, or lower replicas, requests or sizes in the spec".to_owned()
@@ -109,6 +115,16 @@ mod tests {
         ] {
             assert_eq!(reason(words), Some(Reason::AdmissionDenied), "{words}");
         }
+    }
+
+    #[test]
+    fn a_volume_that_cannot_grow_is_no_matter_of_policy() {
+        let words = r#"persistentvolumeclaims "data-acme-redis-0" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"#;
+        assert_eq!(reason(words), None);
+        assert!(
+            with_cure(words)
+                .ends_with("set allowVolumeExpansion in the StorageClass, if its provisioner can enlarge volumes")
+        );
     }
 
     #[test]
