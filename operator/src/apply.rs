@@ -10,6 +10,7 @@ mod isolation;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -24,19 +25,34 @@ use crate::FIELD_MANAGER;
 use crate::build::{Applied, Component, Prepared, Resources, labels, workload};
 use crate::observe::Observed;
 use crate::reason::Reason;
+use crate::refusal;
 use crate::validate::Platform;
 
 /// Annotation of every object: a digest of what was applied last.
 pub const APPLIED_DIGEST: &str = "chatplatform.dev/applied-digest";
 
+/// Where an object has it, [`APPLIED_DIGEST`] as a part of a JSON pointer (RFC 6901).
+const DIGEST: &str = "/metadata/annotations/chatplatform.dev~1applied-digest";
+
 /// Writes that may be under way at once.
 const AT_ONCE: usize = 8;
+
+/// An object that was put back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Repair {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What somebody had done to it, for people.
+    pub why: &'static str,
+}
 
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server did not take it.
-    #[error("cannot {action} {kind} {name}: {source}")]
+    #[error("cannot {action} {kind} {name}: {}", refusal::words(source))]
     Refused {
         /// apply, delete or look up.
         action: &'static str,
@@ -74,7 +90,7 @@ impl Error {
     #[must_use]
     pub fn category(&self) -> Reason {
         match self {
-            Self::Refused { .. } => Reason::ApplyFailed,
+            Self::Refused { source, .. } => refusal::of(source).unwrap_or(Reason::ApplyFailed),
             Self::Foreign { .. } => Reason::ForeignObject,
             Self::Json { .. } => Reason::InternalError,
         }
@@ -85,7 +101,8 @@ impl Error {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Refused { source, .. } => {
-                matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 403 | 422))
+                let refused = matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 403 | 422));
+                refused || refusal::of(source).is_some()
             }
             Self::Foreign { .. } | Self::Json { .. } => true,
         }
@@ -96,13 +113,16 @@ impl Error {
 ///
 /// Order: what pods mount, what names them and what lets them reach each other comes before the pods, so that none starts in vain; the
 /// servers that hold data come before the services that wait for them.
+///
+/// Answers what it had to put back besides, for people: what somebody has changed and, of a platform that is `settled`, what is gone.
 pub async fn apply(
     client: &Client,
     platform: &Platform,
     resources: Resources<Prepared>,
     observed: &Observed,
-) -> Result<Resources<Applied>, Error> {
-    let to = Applier { client, platform };
+    settled: bool,
+) -> Result<(Resources<Applied>, Vec<Repair>), Error> {
+    let to = Applier { client, platform, settled, repairs: Mutex::default() };
     // Without `..`: a kind that nobody applies does not compile.
     let Resources {
         secrets,
@@ -135,7 +155,8 @@ pub async fn apply(
     to.prune(&applied.config_maps, &observed.config_maps).await?;
     to.prune(&applied.secrets, &observed.secrets).await?;
     claims::release(&to, observed).await?;
-    Ok(applied)
+    claims::bequeath(&to, &applied.stateful_sets, observed).await?;
+    Ok((applied, to.repairs.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Sets whose volumes are to be larger: all else about them first, then the volumes that are there, then the set that makes the next ones.
@@ -161,6 +182,9 @@ impl<K> Kind for K where
 struct Applier<'a> {
     client: &'a Client,
     platform: &'a Platform,
+    /// Whether all of it has been there before.
+    settled: bool,
+    repairs: Mutex<Vec<Repair>>,
 }
 
 impl Applier<'_> {
@@ -175,21 +199,34 @@ impl Applier<'_> {
     async fn one<K: Kind>(&self, object: K, observed: &[K]) -> Result<K, Error> {
         let name = object.name_any();
         let wanted = with_digest(&object)?;
-        match observed.iter().find(|live| live.name_any() == name) {
-            Some(live) => {
-                let there = json(live)?;
-                if drift::agrees(&wanted, &there) {
-                    return Ok(live.clone());
-                }
-                if fixed::differs(&wanted, &there) {
-                    self.take_away(live, PropagationPolicy::Orphan, "making anew, its pods stay").await?;
-                }
+        if let Some(live) = observed.iter().find(|live| live.name_any() == name) {
+            let there = json(live)?;
+            if drift::agrees(&wanted, &there) {
+                return Ok(live.clone());
             }
-            None => self.refuse_foreign::<K>(&name).await?,
+            let digest = |object: &Value| object.pointer(DIGEST).cloned();
+            if digest(&wanted) == digest(&there) {
+                // These very fields were applied last, and are others now.
+                self.repairs::<K>(&name, "which somebody had changed");
+            }
+            if fixed::differs(&wanted, &there) {
+                self.take_away(live, PropagationPolicy::Orphan, "making anew, its pods stay").await?;
+            }
+        } else {
+            self.refuse_foreign::<K>(&name).await?;
+            if self.settled {
+                self.repairs::<K>(&name, "which was gone");
+            }
         }
         tracing::info!(kind = %K::kind(&()), name, namespace = self.platform.names.namespace, "applying");
         let params = PatchParams::apply(FIELD_MANAGER).force();
         self.api::<K>().patch(&name, &params, &Patch::Apply(&wanted)).await.map_err(refused::<K>("apply", &name))
+    }
+
+    fn repairs<K: Kind>(&self, name: &str, why: &'static str) {
+        // A list is whole after any panic elsewhere.
+        let mut repairs = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
+        repairs.push(Repair { kind: K::kind(&()).into_owned(), name: name.to_owned(), why });
     }
 
     /// Forced apply would take over whatever has that name.
@@ -266,4 +303,20 @@ fn with_digest<K: Kind>(object: &K) -> Result<Value, Error> {
     let mut object = object.clone();
     object.annotations_mut().insert(APPLIED_DIGEST.to_owned(), digest);
     json(&object)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn the_digest_is_found_where_it_is_put() {
+        let object = with_digest(&ConfigMap::default()).unwrap();
+        assert_eq!(object.pointer(DIGEST), object["metadata"]["annotations"].get(APPLIED_DIGEST));
+        assert!(object.pointer(DIGEST).is_some());
+    }
 }

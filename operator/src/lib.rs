@@ -20,6 +20,7 @@ pub mod provision;
 pub mod provisioner;
 pub mod reason;
 pub mod reconcile;
+pub mod refusal;
 pub mod report;
 pub mod roll;
 pub mod secrets;

@@ -11,6 +11,7 @@
 use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kube::{Client, Config};
@@ -24,6 +25,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const LEASE: &str = "chatplatform-operator";
+/// How long the API server may take for its first answer, and the pause until it is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(2);
 
 // One thread: there is little to do at a time, and each thread would have memory of its own.
 #[tokio::main(flavor = "current_thread")]
@@ -56,7 +60,10 @@ async fn run() -> anyhow::Result<()> {
     let probes = tokio::spawn(telemetry::serve(listener, metrics.clone(), ready, served.clone()));
 
     let watched = setting("WATCH_NAMESPACE");
-    definition_is_there(&client, watched.as_deref()).await?;
+    tokio::select! {
+        reached = reach(&client, watched.as_deref(), |why| drop(readiness.send_replace(Err(why)))) => reached?,
+        () = stop.cancelled() => return Ok(()),
+    }
     // Nothing but the server of probes reads it.
     let _ = readiness.send_replace(Ok(()));
     tracing::info!(version = operator::VERSION, namespace, watched, "the operator has started");
@@ -95,6 +102,28 @@ async fn lead(
     };
     metrics.leading(false);
     outcome
+}
+
+/// Waits until the API server answers, and tells why it is not there yet. To end instead would be to start again and again, each time
+/// after a longer wait, and to be late when it is back.
+async fn reach(client: &Client, namespace: Option<&str>, tell: impl Fn(String)) -> anyhow::Result<()> {
+    loop {
+        let why = match tokio::time::timeout(PATIENCE, definition_is_there(client, namespace)).await {
+            Ok(Ok(())) => return Ok(()),
+            // It answers, and the answer does not change by itself.
+            Ok(Err(error)) if error.downcast_ref::<kube::Error>().is_none_or(is_an_answer) => return Err(error),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("the API server did not answer within {} s", PATIENCE.as_secs()),
+        };
+        tracing::warn!(why, "the API server is away");
+        tell(why);
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Whether the API server has said so, and not that it is ill itself.
+fn is_an_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code < 500)
 }
 
 /// Without its definition the resource cannot be watched, and the watch would only say "not found", again and again.

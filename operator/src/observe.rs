@@ -1,8 +1,11 @@
 //! The observe step: everything the other steps need to know of the cluster, read at one time and live.
 
+mod warnings;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -12,13 +15,16 @@ use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
+pub use warnings::{NOT_STOPPING, Warning};
+
 use crate::api::ChatPlatform;
 use crate::build::{Component, labels};
 use crate::reason::Reason;
+use crate::refusal;
 
 /// Why the cluster could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {kind}: {source}")]
+#[error("cannot read {kind}: {}", refusal::words(source))]
 pub struct Error {
     /// The kind of object.
     kind: &'static str,
@@ -30,7 +36,13 @@ impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
     pub fn category(&self) -> Reason {
-        Reason::ObserveFailed
+        refusal::of(&self.source).unwrap_or(Reason::ObserveFailed)
+    }
+
+    /// Whether trying again is of no use until somebody acts.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        refusal::of(&self.source).is_some()
     }
 }
 
@@ -57,6 +69,8 @@ pub struct Observed {
     pub network_policies: Vec<NetworkPolicy>,
     /// The Secrets that the document names and that are there, by name.
     pub named: BTreeMap<String, Secret>,
+    /// What Kubernetes says of objects that are stuck, by their identity; no status has it.
+    pub warnings: BTreeMap<String, Warning>,
     /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
     pub mongodb_members: Option<i32>,
     /// Whether the replica set serves, as far as it has been asked.
@@ -96,17 +110,23 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
             named.insert(name.to_owned(), secret);
         }
     }
+    let stateful_sets = list.all("StatefulSets").await?;
+    let pods = list.all("Pods").await?;
+    let now = Timestamp::now();
+    let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &pods, now)).await;
+    warnings.extend(warnings::overdue(&pods, now));
     Ok(Observed {
         secrets: list.all("Secrets").await?,
         config_maps: list.all("ConfigMaps").await?,
         services: list.all("Services").await?,
-        stateful_sets: list.all("StatefulSets").await?,
+        stateful_sets,
         deployments: list.all("Deployments").await?,
-        pods: list.all("Pods").await?,
+        pods,
         claims: list.all("PersistentVolumeClaims").await?,
         disruption_budgets: list.all("PodDisruptionBudgets").await?,
         network_policies: list.all("NetworkPolicies").await?,
         named,
+        warnings,
         mongodb_members: None,
         mongodb_serves: false,
         operator_namespace: String::new(),

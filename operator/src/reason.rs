@@ -51,6 +51,18 @@ reasons! {
     Paused,
     /// The document asks for none.
     NotPaused,
+    /// The document asks for hibernation, and pods are still to stop.
+    Hibernating,
+    /// The document asks for hibernation, and nothing runs any more.
+    Hibernated,
+    /// No certificate ends soon.
+    CertificatesCurrent,
+    /// The user's certificate ends soon.
+    CertificateExpiring,
+    /// The user's certificate has ended.
+    CertificateExpired,
+    /// The user's certificate is for another name, or none at all.
+    CertificateUnsuitable,
     /// The document says what cannot be.
     InvalidSpec,
     /// The document names a Secret that is not there or lacks a key.
@@ -65,6 +77,12 @@ reasons! {
     ObserveFailed,
     /// The API server refused an object.
     ApplyFailed,
+    /// The operator lacks a right.
+    MissingRights,
+    /// A quota of the namespace is used up.
+    QuotaExceeded,
+    /// A policy of the cluster forbids an object.
+    AdmissionDenied,
     /// An object of the platform's is there and somebody else's.
     ForeignObject,
     /// A fault of the operator itself.
@@ -79,6 +97,8 @@ reasons! {
     ProvisionerFailed,
     /// Something was changed in a server.
     Provisioned,
+    /// An object that somebody had changed or deleted was put back.
+    Repaired,
     /// `MongoDB` does not answer.
     MongoDBUnreachable,
     /// `MongoDB` refuses the login or a right.
@@ -127,6 +147,22 @@ reasons! {
     ErrImageNeverPull,
     /// Kubernetes' own word: what a container mounts or reads is not there.
     CreateContainerConfigError,
+    /// Kubernetes' own word: a container could not be made or started.
+    CreateContainerError,
+    /// Kubernetes' own word: a container keeps ending.
+    CrashLoopBackOff,
+    /// Kubernetes' own word: a container wanted more memory than its limit.
+    OOMKilled,
+    /// Kubernetes' own word: no node has room for a pod.
+    Unschedulable,
+    /// A pod waits for a volume that is not made.
+    VolumeNotBound,
+    /// A volume, or a Secret that is one, cannot be mounted.
+    VolumeNotMounted,
+    /// A pod was told to stop, and its node does not confirm that it has.
+    PodNotStopping,
+    /// Kubernetes' own word: a pod or its volume could not be made.
+    FailedCreate,
 }
 
 impl Reason {

@@ -13,12 +13,14 @@ use rand::RngExt as _;
 use tracing::Instrument as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
-use crate::build::Component;
+use crate::build::{Applied, Component, Resources};
 use crate::lease::Leadership;
+use crate::observe::Observed;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
 use crate::reason::Reason;
 use crate::report::{Found, Outcome};
 use crate::telemetry::{Metrics, Trace};
+use crate::validate::{Hibernation, Platform};
 use crate::{FIELD_MANAGER, apply, build, observe, report, roll, validate};
 
 /// A whole look at a platform at rest, in case an event was lost or a server was changed by hand.
@@ -43,7 +45,9 @@ pub struct Context {
 struct Memory {
     /// The status that was written last; the one in the watch's store may be older.
     status: Option<ChatPlatformStatus>,
-    /// Runs since it was last ready.
+    /// The generation of the document of which everything has been made.
+    applied: Option<i64>,
+    /// Runs since it was last at rest.
     attempts: u32,
     /// The newest generation of its document that the watch has told of.
     generation: Option<i64>,
@@ -93,9 +97,8 @@ impl Error {
         match self {
             Self::Validate(_) => Outcome::Invalid { reason, message },
             Self::Apply(error) => Outcome::Failed { reason, message, is_final: error.is_final() },
-            Self::Observe(_) | Self::Roll(_) | Self::Report(_) | Self::NotLeading => {
-                Outcome::Failed { reason, message, is_final: false }
-            }
+            Self::Observe(error) => Outcome::Failed { reason, message, is_final: error.is_final() },
+            Self::Roll(_) | Self::Report(_) | Self::NotLeading => Outcome::Failed { reason, message, is_final: false },
         }
     }
 }
@@ -112,20 +115,43 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisio
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;
-    let applied = apply::apply(&context.client, &platform, resources, &observed).await?;
-    context.still_leads()?;
-    if roll::is_under_way(&platform, &observed, &applied) {
-        // Who can be spared now is asked of the set itself, and not remembered.
-        context.proven.doubt(&platform, Component::MongoDb);
+    let settled = context.has_applied(document);
+    let (applied, repairs) = apply::apply(&context.client, &platform, resources, &observed, settled).await?;
+    // Until the addresses behind the edge are known, it is not there.
+    if platform.upstreams.is_some() {
+        context.applied(document);
     }
-    let provisioned = context.proven.provision(&platform, &observed, context.is_ready(document)).await;
+    report::repairs(&context.recorder, document, &repairs).await;
     context.still_leads()?;
-    let roll = roll::roll(&context.client, &context.proven, &platform, &observed, &applied, &provisioned).await?;
+    let (provisioned, roll) = if platform.hibernation == Hibernation::Awake {
+        agree(document, context, &platform, &observed, &applied).await?
+    } else {
+        // Who is on the way out is asked for nothing.
+        Default::default()
+    };
     context.renews(document, platform.material.renew_at());
     let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
     Ok(provisioned)
+}
+
+/// What the servers say once they agree, and what comes of members that are to restart.
+async fn agree(
+    document: &ChatPlatform,
+    context: &Context,
+    platform: &Platform,
+    observed: &Observed,
+    applied: &Resources<Applied>,
+) -> Result<(Provisioned, Option<String>), Error> {
+    if roll::is_under_way(platform, observed, applied) {
+        // Who can be spared now is asked of the set itself, and not remembered.
+        context.proven.doubt(platform, Component::MongoDb);
+    }
+    let provisioned = context.proven.provision(platform, observed, context.is_at_rest(document)).await;
+    context.still_leads()?;
+    let roll = roll::roll(&context.client, &context.proven, platform, observed, applied, &provisioned).await?;
+    Ok((provisioned, roll))
 }
 
 /// One look at one platform. Every line that is logged meanwhile carries the id by which the run is found from its duration.
@@ -155,14 +181,14 @@ async fn look(
     trace: Trace,
 ) -> Result<Action, Error> {
     context.still_leads()?;
+    // Everything it owns goes with it; there is nothing left to make. It may be paused, or past reading: the cluster removes it all the same.
+    if object.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
     let document = match &object.0 {
         Ok(document) => document,
         Err(invalid) => return unreadable(invalid, &context).await,
     };
-    // Everything it owns goes with it; there is nothing left to make.
-    if document.meta().deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
     if document.spec.paused {
         context.report(document, Outcome::Paused).await?;
         return Ok(Action::await_change());
@@ -179,8 +205,11 @@ async fn look(
     {
         context.report(document, error.outcome(&error.to_string())).await?;
     }
+    if let Err(Error::Report(error)) = &outcome {
+        report::untold(&context.recorder, document, error).await;
+    }
     match outcome {
-        Ok(_) if context.is_ready(document) => Ok(Action::requeue(jittered(resync(document)))),
+        Ok(_) if context.is_at_rest(document) => Ok(Action::requeue(jittered(resync(document)))),
         Ok(_) => Ok(Action::requeue(context.retry(document.meta().uid.as_deref()))),
         // A change of the document, or of a Secret it names, is an event of its own.
         Err(Error::Validate(error @ validate::Error::Spec(_))) => {
@@ -210,7 +239,7 @@ async fn unreadable(invalid: &InvalidObject, context: &Context) -> Result<Action
     );
     document.metadata = invalid.metadata.clone();
     let message = format!("the document cannot be read: {}", invalid.error);
-    context.report(&document, Outcome::Invalid { reason: Reason::InvalidSpec, message: &message }).await?;
+    context.report(&document, Outcome::Unreadable { message: &message }).await?;
     Ok(Action::await_change())
 }
 
@@ -279,14 +308,28 @@ impl Context {
         self.metrics.next_renewal(memory.values().filter_map(|memory| memory.renew_at).min());
     }
 
-    fn is_ready(&self, document: &ChatPlatform) -> bool {
+    /// Whether this process has made everything of this generation of the document before, so that what is missing was taken away.
+    fn has_applied(&self, document: &ChatPlatform) -> bool {
+        let uid = document.meta().uid.as_deref().unwrap_or_default();
+        let applied = self.memory().get(uid).and_then(|memory| memory.applied);
+        applied.is_some() && applied == document.meta().generation
+    }
+
+    fn applied(&self, document: &ChatPlatform) {
+        let uid = document.meta().uid.clone().unwrap_or_default();
+        self.memory().entry(uid).or_default().applied = document.meta().generation;
+    }
+
+    /// Whether nothing is left to do: it is ready, or sleeps.
+    fn is_at_rest(&self, document: &ChatPlatform) -> bool {
         let mut memory = self.memory();
         let memory = memory.entry(document.meta().uid.clone().unwrap_or_default()).or_default();
-        let ready = memory.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Ready"));
-        if ready {
+        let phase = memory.status.as_ref().and_then(|status| status.phase.as_deref());
+        let rests = matches!(phase, Some("Ready" | "Hibernated"));
+        if rests {
             memory.attempts = 0;
         }
-        ready
+        rests
     }
 
     fn retry(&self, uid: Option<&str>) -> Duration {

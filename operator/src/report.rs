@@ -1,6 +1,7 @@
 //! The report step: what people and machines read of a platform. The status is a pure function of what was found; it is written, and
 //! events are sent, only when it has changed.
 
+mod certificate;
 mod components;
 mod conditions;
 mod trouble;
@@ -14,10 +15,12 @@ pub use conditions::{CONDITIONS, Verdict};
 
 use crate::FIELD_MANAGER;
 use crate::api::{ChatPlatform, ChatPlatformStatus, Condition};
+use crate::apply::Repair;
 use crate::build::{Applied, Component, Resources};
 use crate::observe::Observed;
 use crate::proven::Provisioned;
 use crate::reason::Reason;
+use crate::refusal;
 use crate::validate::Platform;
 
 /// How a run of the pipeline ended.
@@ -30,6 +33,11 @@ pub enum Outcome<'a> {
         /// The word for machines.
         reason: Reason,
         /// All that is wrong.
+        message: &'a str,
+    },
+    /// The document was stored under another definition, and the types of this operator cannot hold it.
+    Unreadable {
+        /// What is wrong with it.
         message: &'a str,
     },
     /// A step failed and is tried again.
@@ -62,7 +70,7 @@ pub struct Found<'a> {
 
 /// Why the status could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the status: {0}")]
+#[error("cannot write the status: {}", refusal::words(.0))]
 pub struct Error(#[from] Box<kube::Error>);
 
 impl Error {
@@ -85,9 +93,11 @@ pub fn status(
     let generation = document.meta().generation;
     let components = match outcome {
         Outcome::Done(found) => components::rows(found),
-        Outcome::Paused | Outcome::Invalid { .. } | Outcome::Failed { .. } => before.components.clone(),
+        Outcome::Paused | Outcome::Invalid { .. } | Outcome::Unreadable { .. } | Outcome::Failed { .. } => {
+            before.components.clone()
+        }
     };
-    let verdicts = conditions::verdicts(outcome, &components, &before.conditions);
+    let verdicts = conditions::verdicts(outcome, &components, &before.conditions, now);
     let ready = components.iter().filter(|row| row.is_ready()).count();
     let has_rows = !components.is_empty();
     ChatPlatformStatus {
@@ -143,6 +153,36 @@ pub async fn report(
     Ok(())
 }
 
+/// Tells of what somebody had changed or deleted and is as it was again.
+pub async fn repairs(recorder: &Recorder, document: &ChatPlatform, repairs: &[Repair]) {
+    for Repair { kind, name, why } in repairs {
+        let event = Event {
+            type_: EventType::Normal,
+            reason: Reason::Repaired.to_string(),
+            note: Some(format!("put back {kind} {name}, {why}")),
+            // Each object's repairs are counted apart.
+            action: format!("Apply-{kind}-{name}"),
+            secondary: None,
+        };
+        tell(recorder, &document.object_ref(&()), event).await;
+    }
+}
+
+/// Tells that the status cannot be written because the operator may not: then nothing but an event can say so.
+pub async fn untold(recorder: &Recorder, document: &ChatPlatform, error: &Error) {
+    if refusal::of(&error.0).is_none() {
+        return;
+    }
+    let event = Event {
+        type_: EventType::Warning,
+        reason: error.category().to_string(),
+        note: Some(short(&error.to_string())),
+        action: "Report".into(),
+        secondary: None,
+    };
+    tell(recorder, &document.object_ref(&()), event).await;
+}
+
 /// Tells of what `provision` has changed in the servers.
 pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[(Component, String)]) {
     for (component, change) in changes {
@@ -174,8 +214,10 @@ fn changed<'a>(
     let before: Vec<Condition> = before.map(|status| status.conditions.clone()).unwrap_or_default();
     status.conditions.iter().filter(move |condition| {
         match before.iter().find(|before| before.type_ == condition.type_) {
-            Some(before) => before.status != condition.status,
-            None => conditions::is_news(condition),
+            // What is not known, as while the platform sleeps, is as if it were not there.
+            _ if condition.status == conditions::UNKNOWN => false,
+            Some(before) if before.status != conditions::UNKNOWN => before.status != condition.status,
+            _ => conditions::is_news(condition),
         }
     })
 }

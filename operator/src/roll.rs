@@ -16,11 +16,12 @@ use crate::build::{Applied, Component, Resources};
 use crate::observe::Observed;
 use crate::proven::{Proven, Provisioned, Standing};
 use crate::reason::Reason;
+use crate::refusal;
 use crate::validate::Platform;
 
 /// Why a pod could not be restarted.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot delete pod {pod}, which is to be replaced by one of the new form: {source}")]
+#[error("cannot delete pod {pod}, which is to be replaced by one of the new form: {}", refusal::words(source))]
 pub struct Error {
     /// Name of the pod.
     pod: String,
@@ -32,7 +33,7 @@ impl Error {
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
     pub fn category(&self) -> Reason {
-        Reason::RollFailed
+        refusal::of(&self.source).unwrap_or(Reason::RollFailed)
     }
 }
 

@@ -4,6 +4,7 @@
 //! The rules are those of the resource's schema, run again: an object that was stored under an older definition passes through here too.
 
 mod defaults;
+mod hibernation;
 pub mod mongodb_release;
 mod notation;
 mod platform;
@@ -18,6 +19,7 @@ use kube::{Resource as _, ResourceExt as _};
 use rand::CryptoRng;
 
 pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
+pub use hibernation::Hibernation;
 pub use platform::{
     Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, Served, Server, Servers, Storage,
     TlsSource, Upstreams, Workload,
@@ -101,6 +103,7 @@ pub fn validate(
         email: parsed.email,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
+        hibernation: Hibernation::of(document, observed),
         network_policy: document.spec.network_policy.as_ref().and_then(|policy| policy.mode).unwrap_or_default(),
         operator_namespace: observed.operator_namespace.clone(),
         version: parsed.version,

@@ -39,8 +39,9 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# What happened, for people; the same again is counted in the event that is there.
+# What happened, for people; the same again is counted in the event that is there. Why Kubernetes makes no pod or mounts no volume is
+# in events alone, and is read while one is missing.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
 {{- end -}}

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::faults::name_of;
 use super::forward::{Forward, Login, as_another};
 use super::people::{Person, text};
 use super::rest::Rest;
+use super::status::condition;
 use super::wait::until;
 use super::{Stage, production, redis, replica_set};
 use crate::command::Run;
@@ -194,15 +195,6 @@ fn running(stage: &Stage) -> Result<BTreeSet<String>> {
         .filter(|pod| condition(pod, "Ready").is_ok_and(|ready| ready["status"] == "True"))
         .map(|pod| Ok(format!("{} {}", name_of(pod)?, text(&pod["metadata"], "uid")?)))
         .collect()
-}
-
-fn condition(object: &Value, kind: &str) -> Result<Value> {
-    let conditions = object["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    conditions
-        .iter()
-        .find(|condition| condition["type"] == kind)
-        .cloned()
-        .with_context(|| format!("no condition {kind}"))
 }
 
 /// Takes the borrower away when dropped, however the scenario ended.

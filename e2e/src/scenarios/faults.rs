@@ -63,10 +63,22 @@ fn claim_of(pod: &Value) -> Option<&str> {
 pub(crate) struct Paused<'a>(Vec<Process<'a>>);
 
 impl<'a> Paused<'a> {
+    /// Stops the API server: who asks it something waits.
+    pub(crate) fn api_server(site: &'a Site) -> Result<Self> {
+        const NAME: &str = "kube-apiserver";
+        let label = format!("--selector=component={NAME}");
+        let listed = site.cluster.kubectl_json(["get", "pods", "--namespace=kube-system", &label])?;
+        let pods = listed["items"].as_array().filter(|pods| !pods.is_empty()).context("there is no API server")?;
+        Self::all(pods.iter().map(|pod| Process::of(&site.cluster, pod, NAME)).collect::<Result<_>>()?)
+    }
+
     /// Stops every process of a container of a component's pods.
     pub(crate) fn begin(site: &'a Site, component: &str, container: &str) -> Result<Self> {
         let pods = pods_of(site, component)?;
-        let processes = pods.iter().map(|pod| Process::of(&site.cluster, pod, container)).collect::<Result<_>>()?;
+        Self::all(pods.iter().map(|pod| Process::of(&site.cluster, pod, container)).collect::<Result<_>>()?)
+    }
+
+    fn all(processes: Vec<Process<'a>>) -> Result<Self> {
         // From here on they go on when this is dropped, even if one of them cannot be stopped.
         let paused = Self(processes);
         paused.0.iter().try_for_each(|process| process.signal_all("STOP"))?;

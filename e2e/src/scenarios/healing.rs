@@ -52,8 +52,8 @@ fn heal(stage: &Stage, kind: &str, at_least: usize) -> Result<()> {
     Ok(())
 }
 
-/// How long until another object of the same name is there.
-fn delete(stage: &Stage, kind: &str, name: &str, uid: &Value) -> Result<Duration> {
+/// Deletes an object; answers how long until another one of its name is there.
+pub(super) fn delete(stage: &Stage, kind: &str, name: &str, uid: &Value) -> Result<Duration> {
     let began = Instant::now();
     stage.kubectl(["delete", kind, name, "--wait=false"])?;
     stage.wait_for_another(kind, name, uid, LIMIT)?;

@@ -11,15 +11,18 @@ mod external;
 pub(crate) mod faults;
 pub(crate) mod forward;
 mod healing;
+mod lifecycle;
 mod listener;
 pub(crate) mod load;
 mod mail;
 mod media;
 mod messages;
 mod mongodb;
+mod neighbours;
 mod network;
 mod notifications;
 mod object_storage;
+mod operator;
 mod people;
 pub(crate) mod process;
 pub(crate) mod production;
@@ -112,6 +115,14 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     healing::a_deleted_deployment_is_back_within_ten_seconds,
     healing::a_deleted_statefulset_is_back_within_ten_seconds_and_its_data_are_kept,
     object_storage::a_killed_store_comes_back_with_every_file,
+    lifecycle::a_paused_platform_ignores_edits_and_converges_afterwards,
+    lifecycle::foreign_labels_and_annotations_survive_a_repair_which_an_event_tells_of,
+    neighbours::a_platform_without_images_says_which_and_does_not_delay_the_one_beside,
+    neighbours::two_platforms_in_one_namespace_do_not_meet_and_what_is_others_stays,
+    neighbours::a_quota_is_told_of_and_a_namespace_with_a_platform_in_it_is_gone_within_a_minute,
+    operator::an_operator_killed_in_the_middle_of_a_change_is_followed_by_one_that_finishes_it,
+    operator::an_operator_of_one_namespace_needs_a_role_alone_and_tells_of_a_right_it_lacks,
+    operator::an_api_server_away_for_a_minute_stops_nobody_from_chatting_and_the_operator_recovers,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
     data::one_of_each_grows_to_three_of_each_under_continuous_writes,
@@ -123,6 +134,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     trespass::a_service_is_refused_in_another_services_database,
     trespass::a_service_is_refused_under_another_services_keys_and_channels,
     trespass::a_service_is_refused_at_another_services_queues_and_in_another_virtual_host,
+    lifecycle::a_hibernated_platform_keeps_its_data_and_comes_back_to_the_same_sizes,
     external::a_platform_on_others_servers_deploys_none_and_tells_when_they_refuse_it,
     mongodb::each_member_killed_in_turn_loses_nothing_that_was_acknowledged,
     mongodb::a_deleted_statefulset_of_three_members_is_made_anew_with_its_data,

@@ -130,13 +130,18 @@ impl Site {
 
     /// Every object in the namespace that the operator has made for the platform, of whatever kind.
     pub(crate) fn owned_objects(&self) -> Result<Vec<Value>> {
+        self.objects_of(&self.platform)
+    }
+
+    /// The same of another platform in the namespace.
+    pub(crate) fn objects_of(&self, platform: &str) -> Result<Vec<Value>> {
         let kinds = self.cluster.kubectl(["api-resources", "--namespaced", "--verbs=list", "--output=name"])?;
         let kinds: Vec<&str> = kinds
             .lines()
             // Events and measurements are news, not objects that somebody keeps.
             .filter(|kind| !kind.starts_with("events") && !kind.contains("metrics.k8s.io") && *kind != "endpoints")
             .collect();
-        let listed = self.kubectl_json(["get", &kinds.join(","), "--selector", &self.selector()])?;
+        let listed = self.kubectl_json(["get", &kinds.join(","), "--selector", &selector(platform)])?;
         Ok(listed["items"].as_array().cloned().unwrap_or_default())
     }
 
@@ -204,9 +209,14 @@ impl Site {
         shown.join("\n")
     }
 
-    fn selector(&self) -> String {
-        format!("app.kubernetes.io/managed-by=chatplatform-operator,app.kubernetes.io/instance={}", self.platform)
+    /// The label selector of everything that the operator has made for the platform.
+    pub(crate) fn selector(&self) -> String {
+        selector(&self.platform)
     }
+}
+
+fn selector(platform: &str) -> String {
+    format!("app.kubernetes.io/managed-by=chatplatform-operator,app.kubernetes.io/instance={platform}")
 }
 
 /// Every pod of a workload runs its newest template and is ready.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::Stage;
 use crate::progress::seconds;
@@ -39,6 +40,7 @@ pub(super) fn every_condition_says_why(stage: &Stage) -> Result<()> {
         ("ObjectStorageReady", "True"),
         ("ServicesReady", "True"),
         ("EdgeReady", "True"),
+        ("SecretsCurrent", "True"),
     ];
     for (kind, status) in expected {
         let Some(found) = conditions.iter().find(|condition| condition["type"] == kind) else {
@@ -50,4 +52,11 @@ pub(super) fn every_condition_says_why(stage: &Stage) -> Result<()> {
     }
     ensure!(platform["status"]["observedGeneration"] == platform["metadata"]["generation"], "an old generation");
     Ok(())
+}
+
+/// What an object says of itself in a condition.
+pub(super) fn condition(object: &Value, kind: &str) -> Result<Value> {
+    let conditions = object["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    let found = conditions.iter().find(|condition| condition["type"] == kind);
+    found.cloned().with_context(|| format!("no condition {kind}"))
 }

@@ -52,6 +52,10 @@ pub(super) fn run(bench: &Bench) -> Result<Tally> {
             let page = fs::read_to_string(bench.root.join("docs/reference/metrics.md"))?;
             monitoring::agrees(&render(EVERYTHING)?, &page)
         });
+        total += check(bench, &format!("chart {name} asks for a Role alone where it is for one namespace"), || {
+            let values = ["--set", "watchNamespace=team"];
+            have_no_rights_elsewhere(&Run::new(&helm).args(["template", "release"]).arg(&chart).args(values).output()?)
+        });
     }
     for example in examples {
         let name = example.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -107,6 +111,23 @@ fn be_objects(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// No object gives rights in every namespace, and some give rights in this one.
+fn have_no_rights_elsewhere(text: &str) -> Result<()> {
+    let mut roles = 0;
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let object = Value::deserialize(document)?;
+        match object.get("kind").and_then(Value::as_str) {
+            Some(kind @ ("ClusterRole" | "ClusterRoleBinding")) => bail!("there is a {kind}"),
+            Some("Role") => roles += 1,
+            _ => {}
+        }
+    }
+    if roles == 0 {
+        bail!("there is no Role");
+    }
+    Ok(())
+}
+
 fn charts(root: &Path) -> Result<Vec<PathBuf>> {
     let folder = root.join("charts");
     let mut charts: Vec<PathBuf> = fs::read_dir(&folder)
@@ -138,6 +159,13 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    #[test]
+    fn a_right_in_every_namespace_is_a_fault_and_so_is_none() {
+        have_no_rights_elsewhere("kind: Role\n---\nkind: Deployment\n").unwrap();
+        assert!(have_no_rights_elsewhere("kind: Role\n---\nkind: ClusterRoleBinding\n").is_err());
+        assert!(have_no_rights_elsewhere("kind: Deployment\n").is_err());
+    }
 
     #[test]
     fn a_document_without_a_kind_is_a_fault_and_an_empty_one_is_not() {

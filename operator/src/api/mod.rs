@@ -63,6 +63,8 @@ pub const NAME_RULE: &str =
     validation = rules::same_class(Component::ObjectStorage),
     validation = rules::no_skipped_series(MONGODB_VERSION),
     validation = rules::no_series_far_back(MONGODB_VERSION),
+    validation = rules::no_upgrade_asleep(MONGODB_VERSION),
+    validation = rules::same_policy_while_paused(),
     validation = rules::no_older_release(),
     validation = rules::no_skipped_release(),
     validation = Rule::new(NAME_RULE).message(Message::Expression("'metadata.name is \"' + self.metadata.name + '\": use at most 32 lower-case letters, digits and dashes, beginning with a letter'".into())),
@@ -87,10 +89,18 @@ pub struct ChatPlatformSpec {
     #[x_kube(validation = Rule::new(format!("self.matches('{}')", rules::RELEASE)).message("write a release as three numbers, such as 0.1.0"))]
     pub version: Option<String>,
 
-    /// Whether to stop reconciling: what runs keeps running, nothing is repaired, and changes to this document wait.
+    /// Whether to stop reconciling: what runs keeps running, nothing is repaired, and changes to this document wait. Only deleting it does
+    /// not; spec.deletionPolicy is then as it was when the pause began, and so cannot be changed during it.
     /// Default: false. Change: immediate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
+
+    /// Whether to scale everything to zero and keep the data: nobody can chat, and only volumes and Secrets remain to be paid for. The edge
+    /// and the services stop first, then the servers. False again brings everything back in the sizes that this document says; what
+    /// has grown meanwhile grows then. spec.mongodb.version cannot change while it is true.
+    /// Default: false. Change: all pods stop in order, or all start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hibernated: bool,
 
     /// What happens to the data when this document is deleted. Retain keeps the volumes and the Secrets without which they are
     /// unreadable, and a platform of the same name takes them up again; Delete removes both.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatPlatformStatus {
-    /// The state in a word, for people: Progressing, Ready, Degraded, Failed, Paused, Invalid. Machines read the conditions.
+    /// The state in a word, for people: Progressing, Ready, Degraded, Failed, Paused, Hibernated, Invalid.
+    /// Machines read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
 
@@ -28,7 +29,8 @@ pub struct ChatPlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The state for machines: Ready, Reconciling and Stalled as kstatus defines them, SpecValid, Paused, and one for each part.
+    /// The state for machines: Ready, Reconciling and Stalled as kstatus defines them, SpecValid, SecretsCurrent, Paused, and one for
+    /// each part.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::ChatPlatform;
 use crate::observe::Observed;
-use crate::validate::{Platform, validate};
+use crate::validate::{Hibernation, Platform, validate};
 
 fn amounts() -> impl Strategy<Value = Value> {
     let cpu = prop::option::of(prop::sample::select(vec![json!("100m"), json!("0.5"), json!(1)]));
@@ -115,10 +115,19 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
         1 => Just(Some(json!({"mode": "Isolated"}))),
         1 => Just(Some(json!({"mode": "Open"}))),
     ];
-    (services, servers, storage, (tls, email, policy, network), exposure(), images()).prop_map(
-        |(services, (mongodb, redis, rabbitmq), storage, (tls, email, policy, network), exposure, images)| {
+    let hibernated = prop::bool::weighted(0.2);
+    (services, servers, storage, (tls, email, policy, network, hibernated), exposure(), images()).prop_map(
+        |(
+            services,
+            (mongodb, redis, rabbitmq),
+            storage,
+            (tls, email, policy, network, hibernated),
+            exposure,
+            images,
+        )| {
             let mut spec =
                 json!({"host": "chat.acme.example", "deletionPolicy": policy, "exposure": exposure, "images": images});
+            spec["hibernated"] = json!(hibernated);
             for (name, value) in services {
                 spec[name] = value;
             }
@@ -379,6 +388,32 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn in_hibernation_all_is_there_but_pods_and_comes_back_in_the_same_sizes() {
+    let spec =
+        json!({"host": "a.example", "mongodb": {"members": 3}, "redis": {"replicas": 3}, "gateway": {"replicas": 2}});
+    let awake = platform("acme", &spec);
+    let sleeping = |hibernation| Platform { hibernation, ..awake.clone() };
+    let closing = build(&sleeping(Hibernation::Closing));
+    let asleep = build(&sleeping(Hibernation::Asleep));
+    let replicas = |resources: &Resources<Prepared>| -> (Vec<i32>, Vec<i32>) {
+        let sets = resources.stateful_sets.iter().filter_map(|set| set.spec.as_ref()?.replicas);
+        let deployments = resources.deployments.iter().filter_map(|deployment| deployment.spec.as_ref()?.replicas);
+        (sets.collect(), deployments.collect())
+    };
+    assert_eq!(replicas(&closing), (vec![3, 3, 1, 1], vec![0; 7]));
+    assert_eq!(replicas(&asleep), (vec![0; 4], vec![0; 7]));
+    assert!(asleep.disruption_budgets.is_empty(), "nobody is there to be protected");
+    assert_eq!(asleep.stateful_sets[0].metadata.annotations.as_ref().unwrap()[workload::AWAKE], "3");
+    // What holds data and what opens it stays, so that pods that are back find all of it as it was.
+    let before = build(&awake);
+    assert_eq!((&asleep.secrets, &asleep.config_maps), (&before.secrets, &before.config_maps));
+    assert_eq!((&asleep.services, &asleep.network_policies), (&before.services, &before.network_policies));
+    let templates_of =
+        |resources| templates(resources).into_iter().map(|(_, template, _)| template).collect::<Vec<_>>();
+    assert_eq!(templates_of(&asleep), templates_of(&before));
 }
 
 #[test]

@@ -22,6 +22,9 @@ use crate::validate::{Platform, Storage};
 /// Annotation of a pod template: a digest of the files that its servers read at start only. A change of it rolls the pods.
 pub const CONFIG_DIGEST: &str = "chatplatform.dev/config-digest";
 
+/// Annotation of a `StatefulSet` that is scaled to zero: the replicas it has otherwise. The servers that sleep count as there.
+pub const AWAKE: &str = "chatplatform.dev/replicas-when-awake";
+
 /// What is special about the pods of a component.
 #[derive(Clone, Debug)]
 pub struct Pods {
@@ -59,7 +62,7 @@ pub fn deployment(platform: &Platform, component: Component, replicas: i32, pods
     Deployment {
         metadata: labels::metadata(platform, component),
         spec: Some(DeploymentSpec {
-            replicas: Some(replicas),
+            replicas: Some(if platform.hibernation.runs(component) { replicas } else { 0 }),
             revision_history_limit: Some(3),
             selector: labels::selector(platform, component),
             strategy: Some(DeploymentStrategy {
@@ -93,10 +96,12 @@ pub fn stateful_set(
         Rolling::ByItself => "RollingUpdate",
         Rolling::ByOperator => "OnDelete",
     };
+    let runs = platform.hibernation.runs(component);
+    let annotations = (!runs).then(|| BTreeMap::from([(AWAKE.to_owned(), replicas.to_string())]));
     StatefulSet {
-        metadata: labels::metadata(platform, component),
+        metadata: ObjectMeta { annotations, ..labels::metadata(platform, component) },
         spec: Some(StatefulSetSpec {
-            replicas: Some(replicas),
+            replicas: Some(if runs { replicas } else { 0 }),
             revision_history_limit: Some(3),
             selector: labels::selector(platform, component),
             service_name: Some(platform.names.object(component.name())),

@@ -155,6 +155,20 @@ impl Error {
         )
     }
 
+    /// For people: what is wrong and what to do, also about names, which clients tell of in words of their own.
+    #[must_use]
+    pub fn told(&self) -> String {
+        const UNKNOWN_NAME: [&str; 4] =
+            ["failed to lookup address", "Name or service not known", "name resolution", "No such host"];
+        let words = self.to_string();
+        if UNKNOWN_NAME.iter().any(|unknown| words.contains(unknown)) {
+            let cure = "The cluster's DNS does not know that name: see whether the name is right, and \
+                        `kubectl get pods --namespace kube-system --selector k8s-app=kube-dns`";
+            return format!("{words}. {cure}");
+        }
+        words
+    }
+
     /// The word for the condition's reason, the event's reason and the metric's label.
     #[must_use]
     pub fn category(&self) -> Reason {
@@ -233,6 +247,16 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_is_told_with_where_to_look() {
+        let told = |cause: &str| {
+            Error::Unreachable { server: Server::Redis, address: "a:1".to_owned(), cause: cause.to_owned() }.told()
+        };
+        let unknown = "failed to lookup address information: Name or service not known";
+        assert!(told(unknown).contains("DNS does not know that name"));
+        assert!(!told("connection refused").contains("DNS"));
+    }
 
     #[test]
     fn a_category_names_the_server_and_the_problem() {

@@ -3,10 +3,13 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::ResourceExt as _;
 
-use super::{Found, trouble};
+use super::Found;
+use super::trouble::{self, Trouble};
 use crate::api::ComponentStatus;
 use crate::build::{Component, images};
 use crate::proven::Standing;
+use crate::reason::Reason;
+use crate::validate::Hibernation;
 
 impl ComponentStatus {
     /// Whether all of it is there and works.
@@ -31,7 +34,12 @@ struct Rollout {
 }
 
 fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
+    let sleeps = !found.platform.hibernation.runs(component);
     if found.platform.is_external(component) {
+        if found.platform.hibernation != Hibernation::Awake {
+            // Nobody uses it, and nobody asks.
+            return ComponentStatus { name: component.name().into(), ..ComponentStatus::default() };
+        }
         return external(found, component);
     }
     let name = found.platform.names.object(component.name());
@@ -41,8 +49,8 @@ fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
     let Some(rollout) = set.or_else(deployment) else {
         return ComponentStatus {
             name: component.name().into(),
-            desired: 1,
-            message: Some("waits for the addresses of gateway and web".into()),
+            desired: i32::from(!sleeps),
+            message: (!sleeps).then(|| "waits for the addresses of gateway and web".into()),
             ..ComponentStatus::default()
         };
     };
@@ -52,7 +60,7 @@ fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
         desired: rollout.desired,
         version: rollout.image.as_deref().and_then(images::version).map(ToOwned::to_owned),
         state: state(found, component),
-        message: message(found, component, &rollout),
+        message: if sleeps { left(found, component) } else { message(found, component, &rollout) },
     }
 }
 
@@ -82,9 +90,30 @@ fn state(found: &Found<'_>, component: Component) -> Option<String> {
     }
 }
 
+/// The pods of a component that is to have none.
+fn left(found: &Found<'_>, component: Component) -> Option<String> {
+    let pods: Vec<String> = found.observed.pods_of(component).map(kube::ResourceExt::name_any).collect();
+    let trouble = trouble(found, component).filter(|trouble| trouble.reason == Reason::PodNotStopping);
+    (!pods.is_empty()).then(|| trouble.map_or_else(|| format!("stops: {}", pods.join(", ")), |trouble| trouble.message))
+}
+
+/// What keeps pods of a component from being there or from being ready.
+pub(super) fn trouble(found: &Found<'_>, component: Component) -> Option<Trouble> {
+    let warnings = &found.observed.warnings;
+    let name = found.platform.names.object(component.name());
+    let deployment = || found.applied.deployments.iter().find(|deployment| deployment.name_any() == name);
+    let set = || found.applied.stateful_sets.iter().find(|set| set.name_any() == name);
+    let mut pods: Vec<Trouble> =
+        found.observed.pods_of(component).filter_map(|pod| trouble::of(pod, warnings)).collect();
+    // What waits for somebody before what may pass.
+    pods.sort_by_key(|trouble| !trouble.lasts());
+    let pods = pods.into_iter().next();
+    pods.or_else(|| trouble::of_deployment(deployment()?)).or_else(|| trouble::of_stateful_set(set()?, warnings))
+}
+
 /// What is in the way, if anything: the pods first, for servers cannot agree before they run.
 fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option<String> {
-    let trouble = found.observed.pods_of(component).find_map(trouble::of);
+    let trouble = trouble(found, component);
     if rollout.ready < rollout.desired {
         let waits = || format!("{} of {} pods ready", rollout.ready, rollout.desired);
         let pods = trouble.map_or_else(waits, |trouble| trouble.message);

@@ -3,14 +3,16 @@
 
 use jiff::Timestamp;
 
-use super::{Found, Outcome, trouble};
+use super::trouble::Trouble;
+use super::{Found, Outcome, certificate, components};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
 use crate::reason::Reason;
+use crate::validate::Hibernation;
 
 /// The types of all conditions, in the order in which people read them.
-pub const CONDITIONS: [&str; 11] = [
+pub const CONDITIONS: [&str; 12] = [
     "Ready",
     "Reconciling",
     "Stalled",
@@ -21,8 +23,12 @@ pub const CONDITIONS: [&str; 11] = [
     PARTS[3].0,
     PARTS[4].0,
     PARTS[5].0,
+    "SecretsCurrent",
     "Paused",
 ];
+
+/// The status of a condition that says nothing, either way.
+pub(super) const UNKNOWN: &str = "Unknown";
 
 /// Conditions of parts, and the components that make up each.
 const PARTS: [(&str, &[Component]); 6] = [
@@ -48,14 +54,23 @@ const PARTS: [(&str, &[Component]); 6] = [
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verdict {
     type_: &'static str,
-    status: bool,
+    /// None is unknown.
+    status: Option<bool>,
     reason: String,
     message: String,
 }
 
 impl Verdict {
     fn new(type_: &'static str, status: bool, reason: Reason, message: impl Into<String>) -> Self {
-        Self { type_, status, reason: reason.to_string(), message: message.into() }
+        Self { type_, status: Some(status), reason: reason.to_string(), message: message.into() }
+    }
+
+    fn unknown(type_: &'static str, reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: None, ..Self::new(type_, false, reason, message) }
+    }
+
+    fn is_true(&self) -> bool {
+        self.status == Some(true)
     }
 
     /// The condition: its time is the earlier one's as long as the status is.
@@ -74,8 +89,18 @@ impl Verdict {
 }
 
 /// All conditions, in the order in which people read them.
-pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &[Condition]) -> Vec<Verdict> {
+pub(super) fn verdicts(
+    outcome: Outcome<'_>,
+    rows: &[ComponentStatus],
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Verdict> {
     let parts: Vec<Verdict> = match outcome {
+        Outcome::Done(found) if found.platform.hibernation != Hibernation::Awake => {
+            let asleep =
+                |type_| Verdict::unknown(type_, Reason::Hibernated, "spec.hibernated is true: it need not run");
+            PARTS.into_iter().map(|(type_, _)| asleep(type_)).collect()
+        }
         Outcome::Done(found) => PARTS.into_iter().map(|(type_, parts)| part(found, rows, type_, parts)).collect(),
         // What runs was not touched, and not looked at either.
         _ => PARTS.into_iter().filter_map(|(type_, _)| kept(before, type_)).collect(),
@@ -87,11 +112,8 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
             Verdict::new("Reconciling", false, Reason::Paused, "spec.paused is true: changes wait"),
             Verdict::new("Stalled", false, Reason::Paused, "spec.paused is true"),
         ],
-        Outcome::Invalid { reason, message } => vec![
-            Verdict::new("Ready", false, reason, message),
-            Verdict::new("Reconciling", false, reason, "waits for a correction; what runs was not touched"),
-            Verdict::new("Stalled", true, reason, message),
-        ],
+        Outcome::Invalid { reason, message } => invalid(reason, message),
+        Outcome::Unreadable { message } => invalid(Reason::InvalidSpec, message),
         Outcome::Failed { reason, message, is_final } => vec![
             Verdict::new("Ready", false, reason, message),
             Verdict::new(
@@ -106,6 +128,7 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
     };
     verdicts.push(match outcome {
         Outcome::Invalid { reason, message } => Verdict::new("SpecValid", false, reason, message),
+        Outcome::Unreadable { message } => Verdict::new("SpecValid", false, Reason::InvalidSpec, message),
         Outcome::Paused => kept(before, "SpecValid")
             .unwrap_or_else(|| Verdict::new("SpecValid", true, Reason::Unchecked, "not checked while paused")),
         Outcome::Failed { .. } | Outcome::Done(_) => {
@@ -113,7 +136,15 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
         }
     });
     verdicts.extend(parts);
+    verdicts.extend(match outcome {
+        Outcome::Done(found) => {
+            let (current, reason, message) = certificate::verdict(found.platform, now);
+            Some(Verdict::new("SecretsCurrent", current, reason, message))
+        }
+        _ => kept(before, "SecretsCurrent"),
+    });
     verdicts.push(match outcome {
+        Outcome::Unreadable { .. } => Verdict::unknown("Paused", Reason::InvalidSpec, "the document cannot be read"),
         Outcome::Paused => {
             Verdict::new("Paused", true, Reason::Paused, "spec.paused is true: set it to false to go on")
         }
@@ -122,8 +153,47 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &
     verdicts
 }
 
+fn invalid(reason: Reason, message: &str) -> Vec<Verdict> {
+    vec![
+        Verdict::new("Ready", false, reason, message),
+        Verdict::new("Reconciling", false, reason, "waits for a correction; what runs was not touched"),
+        Verdict::new("Stalled", true, reason, message),
+    ]
+}
+
+/// Neither ready nor in need of anything: it is as its owner wants it, once nothing runs any more.
+fn hibernated(found: &Found<'_>) -> Vec<Verdict> {
+    if is_asleep(found) {
+        let message =
+            "spec.hibernated is true: nothing runs and the data is kept; set it to false to bring everything back";
+        return vec![
+            Verdict::new("Ready", false, Reason::Hibernated, message),
+            Verdict::new("Reconciling", false, Reason::Hibernated, "nothing runs, as the spec says"),
+            Verdict::new("Stalled", false, Reason::Hibernated, "nothing is in the way"),
+        ];
+    }
+    let order = match found.platform.hibernation {
+        Hibernation::Closing => ", the edge and the services first",
+        _ => "",
+    };
+    let message = format!("spec.hibernated is true: {} pods are to stop{order}", found.observed.pods.len());
+    vec![
+        Verdict::new("Ready", false, Reason::Hibernating, message.as_str()),
+        Verdict::new("Reconciling", true, Reason::Hibernating, message),
+        Verdict::new("Stalled", false, Reason::Hibernating, "nothing is in the way"),
+    ]
+}
+
+/// Whether a platform that shall sleep does.
+fn is_asleep(found: &Found<'_>) -> bool {
+    found.platform.hibernation == Hibernation::Asleep && found.observed.pods.is_empty()
+}
+
 fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
-    let waiting: Vec<&Verdict> = parts.iter().filter(|part| !part.status).collect();
+    if found.platform.hibernation != Hibernation::Awake {
+        return hibernated(found);
+    }
+    let waiting: Vec<&Verdict> = parts.iter().filter(|part| !part.is_true()).collect();
     let Some(first) = waiting.first() else {
         return vec![
             Verdict::new("Ready", true, Reason::AllReady, format!("serves https://{}", found.platform.host)),
@@ -134,7 +204,7 @@ fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
     let message = waiting.iter().map(|part| part.message.as_str()).collect::<Vec<_>>().join("; ");
     let stalled = stalled(found);
     vec![
-        Verdict { type_: "Ready", status: false, reason: first.reason.clone(), message: message.clone() },
+        Verdict { type_: "Ready", status: Some(false), reason: first.reason.clone(), message: message.clone() },
         match &stalled {
             Some((reason, _)) => Verdict::new("Reconciling", false, *reason, "waits for a correction"),
             None => Verdict::new("Reconciling", true, Reason::Progressing, message),
@@ -148,9 +218,9 @@ fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
 
 /// What will not pass by itself.
 fn stalled(found: &Found<'_>) -> Option<(Reason, String)> {
-    let mut pods = found.observed.pods.iter().filter_map(trouble::of);
-    if let Some(lasting) = pods.find_map(|trouble| Some((trouble.lasting()?, trouble.message))) {
-        return Some(lasting);
+    let mut troubles = Component::ALL.into_iter().filter_map(|component| components::trouble(found, component));
+    if let Some(trouble) = troubles.find(Trouble::lasts) {
+        return Some((trouble.reason, trouble.message));
     }
     let refusal = found.provisioned.refusals().find(|refusal| refusal.is_final)?;
     Some((refusal.category, refusal.message.clone()))
@@ -184,7 +254,7 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
 
 fn reason(found: &Found<'_>, component: Component, row: &ComponentStatus) -> Reason {
     if row.ready < row.desired {
-        return Reason::PodsNotReady;
+        return components::trouble(found, component).map_or(Reason::PodsNotReady, |trouble| trouble.reason);
     }
     match found.provisioned.of(component) {
         Some(Standing::Disagrees(refusal)) => refusal.category,
@@ -198,7 +268,12 @@ fn kept(before: &[Condition], type_: &'static str) -> Option<Verdict> {
     let condition = before.iter().find(|condition| condition.type_ == type_)?;
     // As it was written, perhaps by a release that had other words.
     let (reason, message) = (condition.reason.clone(), condition.message.clone());
-    Some(Verdict { type_, status: condition.status == "True", reason, message })
+    let status = match condition.status.as_str() {
+        "True" => Some(true),
+        UNKNOWN => None,
+        _ => Some(false),
+    };
+    Some(Verdict { type_, status, reason, message })
 }
 
 /// The state in a word.
@@ -210,7 +285,8 @@ pub(super) fn phase(
 ) -> &'static str {
     match outcome {
         Outcome::Paused => "Paused",
-        Outcome::Invalid { .. } => "Invalid",
+        Outcome::Invalid { .. } | Outcome::Unreadable { .. } => "Invalid",
+        Outcome::Done(found) if is_asleep(found) => "Hibernated",
         _ if is_true(verdicts, "Ready") => "Ready",
         _ if is_true(verdicts, "Stalled") => "Failed",
         // It has been ready with this very spec, so this is no progress towards it.
@@ -225,7 +301,7 @@ pub(super) fn phase(
 
 /// Whether a condition is among the verdicts, and true.
 pub(super) fn is_true(verdicts: &[Verdict], type_: &str) -> bool {
-    verdicts.iter().any(|verdict| verdict.type_ == type_ && verdict.status)
+    verdicts.iter().any(|verdict| verdict.type_ == type_ && verdict.is_true())
 }
 
 /// Whether a condition says that all is well.
@@ -234,6 +310,12 @@ pub(super) fn is_good(condition: &Condition) -> bool {
         "Stalled" => "False",
         // Neither its beginning nor its end is a bad sign.
         "Reconciling" | "Paused" => return true,
+        // As its owner wants it.
+        "Ready"
+            if [Reason::Hibernating, Reason::Hibernated].iter().any(|reason| *reason == condition.reason.as_str()) =>
+        {
+            return true;
+        }
         _ => "True",
     };
     condition.status == good
@@ -242,14 +324,18 @@ pub(super) fn is_good(condition: &Condition) -> bool {
 /// Whether a condition that was not there before is worth an event: a fault is, and so is what is ready at once.
 pub(super) fn is_news(condition: &Condition) -> bool {
     match condition.type_.as_str() {
-        "SpecValid" => condition.status == "False",
+        "SpecValid" | "SecretsCurrent" => condition.status == "False",
         "Reconciling" => false,
         _ => condition.status == "True",
     }
 }
 
-fn word(status: bool) -> &'static str {
-    if status { "True" } else { "False" }
+fn word(status: Option<bool>) -> &'static str {
+    match status {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => UNKNOWN,
+    }
 }
 
 /// RFC 3339 in UTC and whole seconds, as Kubernetes writes times.

@@ -9,7 +9,7 @@ use super::*;
 use crate::build;
 use crate::proven::Standing;
 use crate::provisioner::{Agreement, Refusal};
-use crate::validate::validate;
+use crate::validate::{Hibernation, validate};
 
 const EARLIER: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T01:00:00Z";
@@ -124,6 +124,7 @@ fn a_platform_of_which_all_is_ready_is_ready() {
         "ObjectStorageReady",
         "ServicesReady",
         "EdgeReady",
+        "SecretsCurrent",
     ] {
         assert!(is(&status, type_), "{type_}");
     }
@@ -263,6 +264,90 @@ fn a_paused_platform_keeps_its_state_and_says_so() {
     let paused = status(&cluster.document, Some(&ready), Outcome::Paused, LATER.parse().unwrap());
     assert_eq!(paused.phase.as_deref(), Some("Paused"));
     assert!(is(&paused, "Paused") && is(&paused, "Ready") && !is(&paused, "Reconciling"));
+}
+
+#[test]
+fn a_document_that_cannot_be_read_is_told_so_and_nobody_says_that_it_is_not_paused() {
+    let cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    let outcome = Outcome::Unreadable { message: "the document cannot be read" };
+    let unreadable = status(&cluster.document, Some(&ready), outcome, LATER.parse().unwrap());
+    assert_eq!(unreadable.phase.as_deref(), Some("Invalid"));
+    assert!(is(&unreadable, "Stalled") && !is(&unreadable, "SpecValid") && is(&unreadable, "MongoDBReady"));
+    assert_eq!(condition(&unreadable, "Paused").status, "Unknown");
+}
+
+#[test]
+fn a_platform_that_goes_to_sleep_is_reconciling_until_its_last_pod_has_stopped() {
+    let mut cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    cluster.platform.hibernation = Hibernation::Closing;
+    cluster.observed.pods = vec![pod("acme-chat-1", "chat", &json!([])), pod("acme-mongodb-0", "mongodb", &json!([]))];
+    let closing = cluster.status(Some(&ready), LATER);
+    assert_eq!(condition(&closing, "Ready").reason, "Hibernating");
+    assert!(is(&closing, "Reconciling") && !is(&closing, "Stalled") && !is(&closing, "Ready"));
+    let row = |status: &ChatPlatformStatus, name: &str| {
+        status.components.iter().find(|row| row.name == name).unwrap().clone()
+    };
+    assert_eq!(row(&closing, "chat").message.as_deref(), Some("stops: acme-chat-1"));
+    assert_eq!((row(&closing, "mongodb").ready, row(&closing, "mongodb").message), (1, None), "it still serves");
+
+    cluster.platform.hibernation = Hibernation::Asleep;
+    cluster.observed.pods.clear();
+    for set in &mut cluster.applied.stateful_sets {
+        set.spec.as_mut().unwrap().replicas = Some(0);
+    }
+    for deployment in &mut cluster.applied.deployments {
+        deployment.spec.as_mut().unwrap().replicas = Some(0);
+    }
+    cluster.provisioned = Provisioned::default();
+    let asleep = cluster.status(Some(&closing), LATER);
+    assert_eq!(asleep.phase.as_deref(), Some("Hibernated"));
+    assert_eq!(asleep.ready.as_deref(), Some("0/11"));
+    for type_ in ["Ready", "Reconciling", "Stalled"] {
+        assert_eq!(
+            (condition(&asleep, type_).status.as_str(), condition(&asleep, type_).reason.as_str()),
+            ("False", "Hibernated")
+        );
+    }
+    assert_eq!(condition(&asleep, "MongoDBReady").status, "Unknown");
+    assert!(asleep.components.iter().all(|row| row.desired == 0 && row.message.is_none()));
+    assert_eq!(cluster.status(Some(&asleep), LATER), asleep, "sleep is a steady state");
+}
+
+#[test]
+fn hibernation_is_told_by_events_that_warn_of_nothing() {
+    let mut cluster = Cluster::ready();
+    let ready = cluster.status(None, EARLIER);
+    cluster.platform.hibernation = Hibernation::Closing;
+    let closing = cluster.status(Some(&ready), LATER);
+    let told: Vec<_> = changed(Some(&ready), &closing).collect();
+    assert_eq!(told.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Reconciling"]);
+    assert!(told.iter().all(|condition| matches!(event(condition).type_, EventType::Normal)));
+
+    // Back again: what becomes ready is told, and not that it was not before.
+    cluster.platform.hibernation = Hibernation::Awake;
+    cluster.lose_pod_of("acme-edge");
+    let waking = cluster.status(Some(&closing), LATER);
+    let told: Vec<_> = changed(Some(&closing), &waking).map(|condition| condition.type_.as_str()).collect();
+    assert!(told.contains(&"MongoDBReady") && !told.contains(&"EdgeReady"), "{told:?}");
+}
+
+#[test]
+fn a_part_that_is_not_ready_says_why_in_a_word_where_there_is_one() {
+    let mut cluster = Cluster::ready();
+    cluster.lose_pod_of("acme-auth");
+    assert_eq!(condition(&cluster.status(None, EARLIER), "ServicesReady").reason, "PodsNotReady");
+    let deployment = cluster.applied.deployments.iter_mut().find(|found| found.name_any() == "acme-auth").unwrap();
+    deployment.status = serde_json::from_value(json!({"conditions": [{
+        "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+        "message": "pods \"acme-auth-1\" is forbidden: exceeded quota: small",
+    }]}))
+    .unwrap();
+    let status = cluster.status(None, EARLIER);
+    assert_eq!(condition(&status, "ServicesReady").reason, "QuotaExceeded");
+    assert_eq!(condition(&status, "Stalled").reason, "QuotaExceeded");
+    assert!(condition(&status, "Ready").message.contains("raise the ResourceQuota of the namespace"));
 }
 
 #[test]

@@ -119,6 +119,21 @@ impl Certificate {
     }
 }
 
+/// What anybody sees of a certificate.
+#[derive(Clone, Debug)]
+pub struct Face {
+    /// When its life ends.
+    pub not_after: Timestamp,
+    /// The hosts it is for, in lower case.
+    pub names: BTreeSet<String>,
+}
+
+/// The first certificate of a chain in PEM; none where there is none.
+#[must_use]
+pub fn face(pem: &str) -> Option<Face> {
+    inspect(pem, |certificate| Face { not_after: end(certificate), names: names(certificate) })
+}
+
 fn inspect<T>(pem: &str, look: impl FnOnce(&X509Certificate<'_>) -> T) -> Option<T> {
     let (_, block) = parse_x509_pem(pem.as_bytes()).ok()?;
     let certificate = block.parse_x509().ok()?;

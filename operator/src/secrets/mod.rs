@@ -33,7 +33,7 @@ mod redis_acl;
 mod rendered;
 mod signing_keys;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, Face, face};
 pub use existing::Existing;
 pub use external::{Connection, Externals};
 pub use login::Login;

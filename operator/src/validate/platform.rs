@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
 
+use super::hibernation::Hibernation;
 use crate::api::{DeletionPolicy, EmailTls, ExposureType, NetworkPolicyMode, PullPolicy, Quantity};
 use crate::build::Component;
 use crate::secrets::{Externals, Material, Names};
@@ -22,6 +23,8 @@ pub struct Platform {
     pub owner: OwnerReference,
     /// What happens to the data in the end.
     pub deletion_policy: DeletionPolicy,
+    /// How much of it runs.
+    pub hibernation: Hibernation,
     /// Whether pods are closed to those they have nothing to do with.
     pub network_policy: NetworkPolicyMode,
     /// Where the operator is, which has to reach the servers.

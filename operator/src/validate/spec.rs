@@ -37,7 +37,8 @@ pub(super) struct Parsed {
 /// Reads a document, and lists everything that is wrong with it rather than the first thing.
 pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Parsed, Vec<Fault>> {
     let spec = &document.spec;
-    let mut check = Checker { observed, platform: document.name_any(), faults: Vec::new() };
+    let mut check =
+        Checker { observed, platform: document.name_any(), hibernated: spec.hibernated, faults: Vec::new() };
     check.name();
     check.host(&spec.host);
     for external in externals(spec) {
@@ -110,6 +111,7 @@ pub(super) fn externals(spec: &api::ChatPlatformSpec) -> impl Iterator<Item = Ex
 struct Checker<'a> {
     observed: &'a Observed,
     platform: String,
+    hibernated: bool,
     faults: Vec<Fault>,
 }
 

@@ -188,6 +188,29 @@ fn a_pod_of_the_replica_set_stays_until_the_set_does_not_count_on_it() {
 }
 
 #[test]
+fn servers_that_sleep_count_as_there_and_a_set_that_is_to_be_smaller_wakes_whole_first() {
+    let asleep = running(&json!({"hibernated": true, "mongodb": {"members": 3}, "redis": {"replicas": 3}}));
+    let sets: Vec<_> = asleep.stateful_sets.iter().filter_map(|set| set.spec.as_ref()?.replicas).collect();
+    assert_eq!(sets, [0; 4]);
+    assert_eq!(faults(&json!({"redis": {"replicas": 1}}), &asleep), ["spec.redis.replicas"]);
+    let smaller = run(&json!({"mongodb": {"members": 1}, "redis": {"replicas": 3}}), &asleep).unwrap();
+    // One of three would wait for a majority for ever.
+    assert_eq!(smaller.mongodb.managed().unwrap().pods, 3);
+    let larger = run(&json!({"mongodb": {"members": 5}, "redis": {"replicas": 3}}), &asleep).unwrap();
+    assert_eq!(larger.mongodb.managed().unwrap().pods, 5);
+}
+
+#[test]
+fn mongodb_stays_at_its_version_in_hibernation_and_may_change_with_the_end_of_it() {
+    let asleep = running(&json!({"hibernated": true}));
+    let change = |hibernated: bool| json!({"hibernated": hibernated, "mongodb": {"version": "6.0.9"}});
+    assert_eq!(faults(&change(true), &asleep), ["spec.mongodb.version"]);
+    assert_eq!(faults(&change(true), &running(&json!({}))), ["spec.mongodb.version"], "together with its beginning");
+    assert!(run(&change(false), &asleep).is_ok());
+    assert!(run(&change(true), &Observed::default()).is_ok(), "a new platform may sleep at any version");
+}
+
+#[test]
 fn redis_and_rabbitmq_grow_and_do_not_shrink() {
     let observed = running(&json!({"redis": {"replicas": 3}, "rabbitmq": {"replicas": 3}}));
     assert!(run(&json!({"redis": {"replicas": 3}, "rabbitmq": {"replicas": 5}}), &observed).is_ok());

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use super::{Checker, path};
 use crate::api::{self, LEAST_SIZE, Quantity, quantity};
 use crate::build::secrets::ESTABLISHED;
-use crate::build::{Component, images, volume};
+use crate::build::{Component, images, volume, workload};
 use crate::observe::is_ready;
 use crate::validate::platform::{Bucket, MemberCount, MongoDb, ObjectStorage, Served, Server, Servers, Storage};
 use crate::validate::{defaults, mongodb_release, notation};
@@ -47,11 +47,20 @@ impl Checker<'_> {
         // What serves counts, not what was last asked for: an upgrade may be stuck. Only where nothing serves is that all there is to go by.
         let serving = self.observed.pods_of(Component::MongoDb).filter(|pod| is_ready(pod));
         let mut specs: Vec<&PodSpec> = serving.filter_map(|pod| pod.spec.as_ref()).collect();
+        let asked_for = self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.template.spec.as_ref());
         if specs.is_empty() {
-            specs.extend(self.set_there(Component::MongoDb).and_then(|set| set.spec.as_ref()?.template.spec.as_ref()));
+            specs.extend(asked_for);
         }
         let version = |spec: &&PodSpec| images::version(spec.containers.first()?.image.as_deref()?).map(str::to_owned);
         let before: BTreeSet<String> = specs.iter().filter_map(version).collect();
+        let asked_for = asked_for.as_ref().and_then(version);
+        if self.hibernated && asked_for.is_some_and(|version| version != wanted) {
+            let cure = "put it back, or set hibernated to false with the same change";
+            let message = format!(
+                "cannot change while spec.hibernated is true, since no server runs that would take up the data: {cure}"
+            );
+            self.fault("spec.mongodb.version", message);
+        }
         // Whether it can be at all, and whether it can follow each of those.
         let mut checks = before.iter().map(|from| Some(from.as_str())).chain([None]);
         if let Some(message) = checks.find_map(|from| mongodb_release::path(from, wanted).err()) {
@@ -171,8 +180,14 @@ impl Checker<'_> {
         }
     }
 
+    /// How many servers there are, or were when they went to sleep.
     fn replicas_there(&self, component: Component) -> Option<i32> {
-        self.set_there(component)?.spec.as_ref()?.replicas
+        let set = self.set_there(component)?;
+        let asleep = || set.annotations().get(workload::AWAKE)?.parse().ok();
+        match set.spec.as_ref()?.replicas {
+            Some(0) => asleep(),
+            replicas => replicas,
+        }
     }
 
     fn server(
