@@ -12,7 +12,7 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use rand::RngExt as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
-use crate::build::Component;
+use crate::build::{Applied, Component, HorizontalPodAutoscaler, Resources};
 use crate::lease::Leadership;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
 use crate::reason::Reason;
@@ -97,7 +97,9 @@ impl Error {
 
 /// Takes all six steps for one platform: observe, validate, build, apply, provision (and the replica set's restarts, which need its
 /// word), report.
-async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
+///
+/// Answers what the servers said, and how long the platform may be left alone if it is at rest.
+async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisioned, Duration), Error> {
     let mut observed = observe::observe(&context.client, document).await?;
     observed.operator_namespace.clone_from(&context.namespace);
     if let Some(uid) = document.meta().uid.as_deref() {
@@ -120,7 +122,8 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisio
     let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
-    Ok(provisioned)
+    let rest = rest(document, &applied);
+    Ok((provisioned, rest))
 }
 
 /// One look at one platform.
@@ -141,7 +144,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     let started = Instant::now();
     let outcome = pipeline(document, &context).await;
     let failure = match &outcome {
-        Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category),
+        Ok((provisioned, _)) => provisioned.refusals().next().map(|refusal| refusal.category),
         Err(error) => Some(error.category()),
     };
     context.metrics.reconciled(started.elapsed(), failure.map(Reason::as_str));
@@ -151,7 +154,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
         context.report(document, error.outcome(&error.to_string())).await?;
     }
     match outcome {
-        Ok(_) if context.is_ready(document) => Ok(Action::requeue(jittered(resync(document)))),
+        Ok((_, rest)) if context.is_ready(document) => Ok(Action::requeue(jittered(rest))),
         Ok(_) => Ok(Action::requeue(context.retry(document.meta().uid.as_deref()))),
         // A change of the document, or of a Secret it names, is an event of its own.
         Err(Error::Validate(error @ validate::Error::Spec(_))) => {
@@ -162,9 +165,11 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     }
 }
 
-/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs.
-fn resync(document: &ChatPlatform) -> Duration {
-    if document.spec.has_externals() { HOLDS_OF_OTHERS } else { RESYNC }
+/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs, nor, to whom listens to
+/// what is wanted alone, of an autoscaler that comes to have metrics.
+fn rest(document: &ChatPlatform, applied: &Resources<Applied>) -> Duration {
+    let all_scale = applied.autoscalers.iter().all(HorizontalPodAutoscaler::is_active);
+    if document.spec.has_externals() || !all_scale { HOLDS_OF_OTHERS } else { RESYNC }
 }
 
 /// When to try again after an error.

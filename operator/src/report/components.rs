@@ -8,17 +8,42 @@ use crate::api::ComponentStatus;
 use crate::build::{Component, images};
 use crate::proven::Standing;
 
-impl ComponentStatus {
-    /// Whether all of it is there and works.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.desired > 0 && self.ready >= self.desired && self.message.is_none()
-    }
+/// A component's row.
+pub(super) struct Row {
+    /// What people and machines read.
+    pub(super) status: ComponentStatus,
+    /// Whether all of it is there and works. It may have something to say all the same.
+    pub(super) is_ready: bool,
 }
 
 /// A row for each component, in their order.
-pub(super) fn rows(found: &Found<'_>) -> Vec<ComponentStatus> {
-    Component::ALL.into_iter().map(|component| row(found, component)).collect()
+pub(super) fn rows(found: &Found<'_>) -> Vec<Row> {
+    let row = |component| {
+        let mut status = row(found, component);
+        let is_ready = status.desired > 0 && status.ready >= status.desired && status.message.is_none();
+        if status.message.is_none() {
+            status.message = remark(found, component);
+        }
+        Row { status, is_ready }
+    };
+    Component::ALL.into_iter().map(row).collect()
+}
+
+/// What is not as it should be, and keeps nothing from working.
+fn remark(found: &Found<'_>, component: Component) -> Option<String> {
+    let name = found.platform.names.object(component.name());
+    let autoscaler = found.applied.autoscalers.iter().find(|autoscaler| autoscaler.name_any() == name)?;
+    let complaint = autoscaler.complaint()?;
+    Some(format!(
+        "is not scaled by its autoscaler, which says: {complaint}: see that `kubectl top pods` tells of its pods, for which a cluster needs metrics-server"
+    ))
+}
+
+/// How many pods a component without data of its own has now, ready or not.
+pub(super) fn pods_there(found: &Found<'_>, component: Component) -> i32 {
+    let name = found.platform.names.object(component.name());
+    let deployment = found.applied.deployments.iter().find(|deployment| deployment.name_any() == name);
+    deployment.and_then(|deployment| deployment.status.as_ref()?.replicas).unwrap_or_default()
 }
 
 /// Pods of a component, as the object that makes them tells.

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::components::Row;
 use super::{Found, Outcome, trouble};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
@@ -74,7 +75,7 @@ impl Verdict {
 }
 
 /// All conditions, in the order in which people read them.
-pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[ComponentStatus], before: &[Condition]) -> Vec<Verdict> {
+pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[Row], before: &[Condition]) -> Vec<Verdict> {
     let parts: Vec<Verdict> = match outcome {
         Outcome::Done(found) => PARTS.into_iter().map(|(type_, parts)| part(found, rows, type_, parts)).collect(),
         // What runs was not touched, and not looked at either.
@@ -156,12 +157,13 @@ fn stalled(found: &Found<'_>) -> Option<(Reason, String)> {
     Some((refusal.category, refusal.message.clone()))
 }
 
-fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, components: &[Component]) -> Verdict {
-    let of = |component: Component| rows.iter().find(move |row| row.name == component.name());
+fn part(found: &Found<'_>, rows: &[Row], type_: &'static str, components: &[Component]) -> Verdict {
+    let of = |component: Component| rows.iter().find(move |row| row.status.name == component.name());
     let waiting: Vec<(Component, &ComponentStatus)> = components
         .iter()
         .filter_map(|component| Some((*component, of(*component)?)))
-        .filter(|(_, row)| !row.is_ready())
+        .filter(|(_, row)| !row.is_ready)
+        .map(|(component, row)| (component, &row.status))
         .collect();
     if let Some((component, row)) = waiting.first() {
         let messages = waiting
@@ -173,7 +175,7 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
         Some(Standing::Agrees(agreement)) => Some(agreement.message.clone()),
         _ => None,
     });
-    let ready: i32 = components.iter().filter_map(|component| of(*component)).map(|row| row.ready).sum();
+    let ready: i32 = components.iter().filter_map(|component| of(*component)).map(|row| row.status.ready).sum();
     Verdict::new(
         type_,
         true,
