@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The bounds of a HorizontalPodAutoscaler, and what it goes by.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.minReplicas) || self.minReplicas <= self.maxReplicas").message(Message::Expression("'minReplicas ' + string(self.minReplicas) + ' is above maxReplicas ' + string(self.maxReplicas) + ': lower the one or raise the other'".into())).field_path(".minReplicas"))]
+#[x_kube(validation = Rule::new("!has(self.minReplicas) || self.minReplicas <= self.maxReplicas").message("minReplicas is above maxReplicas: lower the one or raise the other").field_path(".minReplicas"))]
 pub struct Autoscaling {
     /// The fewest pods that run, 1 to 20, and not above maxReplicas. With two or more the loss of one, or of its node, interrupts nobody.
     /// Default: 1. Change: pods are added where there are fewer; nothing restarts.

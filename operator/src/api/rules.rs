@@ -63,10 +63,9 @@ pub(super) fn limit_holds_request(amount: &str) -> Rule {
 
 /// Pods whose number one alone decides: the document, or an autoscaler.
 pub(super) fn scaled_by_one() -> Rule {
-    let message = "'replicas is ' + string(self.replicas) + ' while autoscaling is there, and only one of them can say how many pods run: \
-                   leave replicas out, as autoscaling.minReplicas is the fewest, or leave autoscaling out'";
+    let cure = "leave replicas out, as autoscaling.minReplicas is the fewest, or leave autoscaling out";
     Rule::new("!has(self.replicas) || !has(self.autoscaling)")
-        .message(Message::Expression(message.into()))
+        .message(format!("replicas excludes autoscaling, since one alone can say how many pods run: {cure}").as_str())
         .field_path(".replicas")
 }
 

@@ -88,9 +88,9 @@ impl Checker<'_> {
                 self.fault(format!("{field}.tolerationSeconds"), cure);
             }
             all.push(Toleration {
-                key: toleration.key.clone(),
+                key: toleration.key.clone().filter(|key| !key.is_empty()),
                 operator: toleration.operator.map(|operator| operator.as_str().into()),
-                value: toleration.value.clone(),
+                value: toleration.value.clone().filter(|value| !value.is_empty()),
                 effect: toleration.effect.map(|effect| effect.as_str().into()),
                 toleration_seconds: toleration.toleration_seconds,
             });
@@ -139,7 +139,9 @@ impl Checker<'_> {
 
     /// What is written in Kubernetes' own form.
     fn of_kubernetes<T: DeserializeOwned>(&mut self, field: String, written: Map<String, Value>) -> Option<T> {
-        match serde_json::from_value(Value::Object(written)) {
+        let mut written = Value::Object(written);
+        leave_out_nothing(&mut written);
+        match serde_json::from_value(written) {
             Ok(read) => Some(read),
             Err(error) => {
                 let cure = "write it as a pod has it, see `kubectl explain pod.spec.affinity`";
@@ -147,5 +149,43 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+}
+
+/// Takes out lists and labels without members. The API server does not keep them, so that they would be missing time and again.
+fn leave_out_nothing(written: &mut Value) {
+    match written {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(leave_out_nothing);
+            fields.retain(|name, field| {
+                let is_nothing = field.as_array().is_some_and(Vec::is_empty)
+                    || (name == "matchLabels" && field.as_object().is_some_and(Map::is_empty));
+                !is_nothing
+            });
+        }
+        Value::Array(members) => members.iter_mut().for_each(leave_out_nothing),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_api_server_would_not_keep_is_left_out() {
+        let mut written = json!({
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [],
+                "requiredDuringSchedulingIgnoredDuringExecution":
+                    [{"topologyKey": "zone", "namespaceSelector": {"matchLabels": {}}, "namespaces": []}],
+            },
+        });
+        leave_out_nothing(&mut written);
+        // An empty selector is kept, and means every namespace.
+        let kept = json!([{"topologyKey": "zone", "namespaceSelector": {}}]);
+        assert_eq!(written, json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": kept}}));
     }
 }

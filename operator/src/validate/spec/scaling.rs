@@ -22,9 +22,7 @@ impl Checker<'_> {
         };
         if let Some(replicas) = workload.replicas {
             let cure = "leave replicas out, as autoscaling.minReplicas is the fewest, or leave autoscaling out";
-            let message = format!(
-                "replicas is {replicas} while autoscaling is there, and only one of them can say how many pods run: {cure}"
-            );
+            let message = format!("{replicas} excludes autoscaling, since one alone can say how many pods run: {cure}");
             self.fault(format!("{field}.replicas"), message);
         }
         let field = format!("{field}.autoscaling");
