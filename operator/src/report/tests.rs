@@ -337,13 +337,35 @@ fn an_autoscaler_without_metrics_is_told_of_and_the_platform_is_ready_all_the_sa
 }
 
 #[test]
+fn pods_that_an_autoscaler_adds_are_waited_for_and_the_platform_is_ready_all_the_same() {
+    let mut cluster = scaled(2, &json!({"type": "ScalingActive", "status": "True"}));
+    let web = cluster.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.spec.as_mut().unwrap().replicas = Some(4);
+    let status = cluster.status(None, EARLIER);
+    let row = row(&status, "web");
+    assert_eq!((row.ready, row.desired, row.message.as_deref()), (2, 4, Some("2 of 4 pods ready")));
+    assert!(is(&status, "Ready"));
+    assert_eq!(status.ready.as_deref(), Some("11/11"));
+}
+
+#[test]
+fn an_older_pod_of_a_scaled_component_is_waited_for() {
+    let mut cluster = scaled(2, &json!({"type": "ScalingActive", "status": "True"}));
+    let web = cluster.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.status.as_mut().unwrap().updated_replicas = Some(1);
+    let status = cluster.status(None, EARLIER);
+    assert_eq!(row(&status, "web").message.as_deref(), Some("rolls out"));
+    assert!(!is(&status, "Ready"));
+}
+
+#[test]
 fn what_is_in_the_way_is_told_before_what_an_autoscaler_misses() {
     let blind = json!({"type": "ScalingActive", "status": "False", "message": "no metrics returned"});
     let mut cluster = scaled(2, &blind);
     cluster.lose_pod_of("acme-web");
     let status = cluster.status(None, EARLIER);
     assert_eq!(row(&status, "web").message.as_deref(), Some("0 of 2 pods ready"));
-    assert!(!is(&status, "Ready"));
+    assert!(!is(&status, "Ready") && status.ready.as_deref() == Some("10/11"));
 }
 
 #[test]
