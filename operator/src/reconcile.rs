@@ -165,11 +165,15 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     }
 }
 
-/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs, nor, to whom listens to
-/// what is wanted alone, of an autoscaler that comes to have metrics.
+/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs, and the operator does not
+/// listen to what an autoscaler sees, nor to what keeps the pods that it adds from running.
 fn rest(document: &ChatPlatform, applied: &Resources<Applied>) -> Duration {
     let all_scale = applied.autoscalers.iter().all(HorizontalPodAutoscaler::is_active);
-    if document.spec.has_externals() || !all_scale { HOLDS_OF_OTHERS } else { RESYNC }
+    let all_run = applied.deployments.iter().all(|deployment| {
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        deployment.status.as_ref().and_then(|status| status.ready_replicas) >= wanted
+    });
+    if document.spec.has_externals() || !all_scale || !all_run { HOLDS_OF_OTHERS } else { RESYNC }
 }
 
 /// When to try again after an error.

@@ -8,8 +8,8 @@ use super::component::Component;
 use super::{autoscaler, labels};
 use crate::validate::Platform;
 
-/// A budget for each component with more than one pod, whatever its autoscaler says. One pod alone has none: a budget for it would keep its node from ever being
-/// emptied.
+/// A budget for each component with more than one pod, or with an autoscaler that keeps more than one. One pod alone has none: a budget
+/// for it would keep its node from ever being emptied.
 #[must_use]
 pub fn budgets(
     platform: &Platform,
