@@ -7,6 +7,7 @@ mod claims;
 mod drift;
 mod fixed;
 mod isolation;
+mod replicas;
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -130,10 +131,13 @@ pub async fn apply(
         services,
         stateful_sets,
         deployments,
+        autoscalers,
         disruption_budgets,
         network_policies,
         state: PhantomData,
     } = resources;
+    // First, as one that is no longer wanted would undo what a Deployment says from now on.
+    to.prune(&autoscalers, &observed.autoscalers).await?;
     let (growing, stateful_sets) = stateful_sets.into_iter().partition(|set| claims::is_growing(set, &observed.claims));
     let mut applied = Resources {
         secrets: to.set(secrets, &observed.secrets).await?,
@@ -141,7 +145,9 @@ pub async fn apply(
         services: to.set(services, &observed.services).await?,
         network_policies: isolation::set(&to, network_policies, &observed.network_policies).await?,
         stateful_sets: to.set(stateful_sets, &observed.stateful_sets).await?,
-        deployments: to.set(deployments, &observed.deployments).await?,
+        deployments: replicas::set(&to, deployments, observed).await?,
+        // After what they scale, which they would not find.
+        autoscalers: to.set(autoscalers, &observed.autoscalers).await?,
         disruption_budgets: to.set(disruption_budgets, &observed.disruption_budgets).await?,
         state: PhantomData,
     };

@@ -1,8 +1,9 @@
 //! The observe step: everything the other steps need to know of the cluster, read at one time and live.
 
+mod said;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use std::fmt::Debug;
 pub use warnings::{NOT_STOPPING, Warning};
 
 use crate::api::ChatPlatform;
-use crate::build::{Component, labels};
+use crate::build::{Component, HorizontalPodAutoscaler, labels};
 use crate::reason::Reason;
 use crate::refusal;
 
@@ -63,6 +64,10 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// Volume claims that carry the platform's labels.
     pub claims: Vec<PersistentVolumeClaim>,
+    /// Of the Deployments, the names of those of which the operator alone says how many pods they have.
+    pub scaled_by_us: BTreeSet<String>,
+    /// Autoscalers that carry the platform's labels.
+    pub autoscalers: Vec<HorizontalPodAutoscaler>,
     /// Disruption budgets that carry the platform's labels.
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Network policies that carry the platform's labels.
@@ -111,6 +116,9 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         }
     }
     let stateful_sets = list.all("StatefulSets").await?;
+    let mut deployments: Vec<Deployment> = list.whole("Deployments").await?;
+    let scaled_by_us = said::by_us_alone(&deployments);
+    strip(&mut deployments);
     let pods = list.all("Pods").await?;
     let now = Timestamp::now();
     let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &pods, now)).await;
@@ -120,7 +128,9 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         config_maps: list.all("ConfigMaps").await?,
         services: list.all("Services").await?,
         stateful_sets,
-        deployments: list.all("Deployments").await?,
+        deployments,
+        scaled_by_us,
+        autoscalers: list.all("HorizontalPodAutoscalers").await?,
         pods,
         claims: list.all("PersistentVolumeClaims").await?,
         disruption_budgets: list.all("PodDisruptionBudgets").await?,
@@ -133,6 +143,23 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
     })
 }
 
+/// An object kind that is read.
+trait Kind:
+    kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug
+{
+}
+impl<K> Kind for K where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + Debug
+{
+}
+
+/// Who set which field is half of every object, and of interest in one place alone.
+fn strip<K: Kind>(items: &mut [K]) {
+    for item in items {
+        item.meta_mut().managed_fields = None;
+    }
+}
+
 struct Lister<'a> {
     client: &'a Client,
     namespace: &'a str,
@@ -140,20 +167,15 @@ struct Lister<'a> {
 }
 
 impl Lister<'_> {
-    async fn all<K>(&self, kind: &'static str) -> Result<Vec<K>, Error>
-    where
-        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug,
-    {
-        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
-        let mut items = api.list(&self.params).await.map_err(|source| Error { kind, source: Box::new(source) })?.items;
-        // Who set which field is of no interest here, and half of every object.
-        for item in &mut items {
-            item.meta_mut().managed_fields = None;
-        }
+    async fn all<K: Kind>(&self, kind: &'static str) -> Result<Vec<K>, Error> {
+        let mut items = self.whole(kind).await?;
+        strip(&mut items);
         Ok(items)
+    }
+
+    async fn whole<K: Kind>(&self, kind: &'static str) -> Result<Vec<K>, Error> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        Ok(api.list(&self.params).await.map_err(|source| Error { kind, source: Box::new(source) })?.items)
     }
 
     async fn secret(&self, name: &str) -> Result<Option<Secret>, Error> {

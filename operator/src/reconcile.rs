@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use tracing::Instrument as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
-use crate::build::{Applied, Component, Resources};
+use crate::build::{Applied, Component, HorizontalPodAutoscaler, Resources};
 use crate::lease::Leadership;
 use crate::observe::Observed;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
@@ -105,7 +105,9 @@ impl Error {
 
 /// Takes all six steps for one platform: observe, validate, build, apply, provision (and the replica set's restarts, which need its
 /// word), report.
-async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
+///
+/// Answers what the servers said, and how long the platform may be left alone if it is at rest.
+async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisioned, Duration), Error> {
     let mut observed = observe::observe(&context.client, document).await?;
     observed.operator_namespace.clone_from(&context.namespace);
     if let Some(uid) = document.meta().uid.as_deref() {
@@ -133,7 +135,8 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisio
     let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
-    Ok(provisioned)
+    let rest = rest(document, &applied);
+    Ok((provisioned, rest))
 }
 
 /// What the servers say once they agree, and what comes of members that are to restart.
@@ -196,7 +199,7 @@ async fn look(
     let started = Instant::now();
     let outcome = pipeline(document, &context).await;
     let failure = match &outcome {
-        Ok(provisioned) => provisioned.refusals().next().map(|refusal| refusal.category),
+        Ok((provisioned, _)) => provisioned.refusals().next().map(|refusal| refusal.category),
         Err(error) => Some(error.category()),
     };
     context.metrics.reconciled(started.elapsed(), failure.map(Reason::as_str), trace);
@@ -209,7 +212,7 @@ async fn look(
         report::untold(&context.recorder, document, error).await;
     }
     match outcome {
-        Ok(_) if context.is_at_rest(document) => Ok(Action::requeue(jittered(resync(document)))),
+        Ok((_, rest)) if context.is_at_rest(document) => Ok(Action::requeue(jittered(rest))),
         Ok(_) => Ok(Action::requeue(context.retry(document.meta().uid.as_deref()))),
         // A change of the document, or of a Secret it names, is an event of its own.
         Err(Error::Validate(error @ validate::Error::Spec(_))) => {
@@ -220,9 +223,15 @@ async fn look(
     }
 }
 
-/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs.
-fn resync(document: &ChatPlatform) -> Duration {
-    if document.spec.has_externals() { HOLDS_OF_OTHERS } else { RESYNC }
+/// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs, and the operator does not
+/// listen to what an autoscaler sees, nor to what keeps the pods that it adds from running.
+fn rest(document: &ChatPlatform, applied: &Resources<Applied>) -> Duration {
+    let all_scale = applied.autoscalers.iter().all(HorizontalPodAutoscaler::is_active);
+    let all_run = applied.deployments.iter().all(|deployment| {
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
+        deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() >= wanted
+    });
+    if document.spec.has_externals() || !all_scale || !all_run { HOLDS_OF_OTHERS } else { RESYNC }
 }
 
 /// When to try again after an error.

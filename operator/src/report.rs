@@ -16,7 +16,7 @@ pub use conditions::{CONDITIONS, Verdict};
 use crate::FIELD_MANAGER;
 use crate::api::{ChatPlatform, ChatPlatformStatus, Condition};
 use crate::apply::Repair;
-use crate::build::{Applied, Component, Resources};
+use crate::build::{Applied, Component, Resources, labels};
 use crate::observe::Observed;
 use crate::proven::Provisioned;
 use crate::reason::Reason;
@@ -91,18 +91,18 @@ pub fn status(
 ) -> ChatPlatformStatus {
     let before = before.cloned().unwrap_or_default();
     let generation = document.meta().generation;
-    let components = match outcome {
+    let rows = match outcome {
         Outcome::Done(found) => components::rows(found),
-        Outcome::Paused | Outcome::Invalid { .. } | Outcome::Unreadable { .. } | Outcome::Failed { .. } => {
-            before.components.clone()
-        }
+        // What runs was not looked at.
+        Outcome::Paused | Outcome::Invalid { .. } | Outcome::Unreadable { .. } | Outcome::Failed { .. } => Vec::new(),
     };
-    let verdicts = conditions::verdicts(outcome, &components, &before.conditions, now);
-    let ready = components.iter().filter(|row| row.is_ready()).count();
-    let has_rows = !components.is_empty();
+    let verdicts = conditions::verdicts(outcome, &rows, &before.conditions, now);
     ChatPlatformStatus {
         phase: Some(conditions::phase(outcome, &verdicts, &before, generation).to_owned()),
-        ready: has_rows.then(|| format!("{ready}/{}", components.len())),
+        ready: match outcome {
+            Outcome::Done(_) => Some(format!("{}/{}", rows.iter().filter(|row| row.is_ready).count(), rows.len())),
+            _ => before.ready,
+        },
         version: match outcome {
             // What runs is the new release only once all of it does.
             Outcome::Done(found) if before.version.is_none() || conditions::is_true(&verdicts, "Ready") => {
@@ -119,7 +119,18 @@ pub fn status(
             .into_iter()
             .map(|verdict| verdict.into_condition(&before.conditions, generation, now))
             .collect(),
-        components,
+        chat_replicas: match outcome {
+            Outcome::Done(found) => Some(components::pods_there(found, Component::Chat)),
+            _ => before.chat_replicas,
+        },
+        selector: match outcome {
+            Outcome::Done(found) => Some(labels::text(&labels::own_pods(found.platform, Component::Chat))),
+            _ => before.selector,
+        },
+        components: match outcome {
+            Outcome::Done(_) => rows.into_iter().map(|row| row.status).collect(),
+            _ => before.components,
+        },
     }
 }
 

@@ -21,8 +21,8 @@ use rand::CryptoRng;
 pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use hibernation::Hibernation;
 pub use platform::{
-    Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, Served, Server, Servers, Storage,
-    TlsSource, Upstreams, Workload,
+    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Served,
+    Server, Servers, Storage, TlsSource, Upstreams, Workload,
 };
 
 use crate::api::ChatPlatform;

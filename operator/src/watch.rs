@@ -1,5 +1,7 @@
 //! What starts a run: the documents themselves, everything the operator has made, and the Secrets that documents name.
 
+mod news;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +18,10 @@ use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
+use news::News;
+
 use crate::api::ChatPlatform;
-use crate::build::labels;
+use crate::build::{HorizontalPodAutoscaler, labels};
 use crate::reconcile::{Context, error_policy, reconcile};
 
 type Document = DeserializeGuard<ChatPlatform>;
@@ -56,12 +60,15 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         kind::<PodDisruptionBudget>(),
         kind::<NetworkPolicy>(),
     ] {
-        let ours = watcher::Config::default().labels(&labels::ours());
-        let changes = changes(&client, namespace, &made, ours);
+        let changes = changes(&client, namespace, &made, ours(), News::all());
         controller = controller.watches_stream_with(changes, |object| platform_of(&object), made);
     }
+    // Each tells four times a minute what its pods use.
+    let made = kind::<HorizontalPodAutoscaler>();
+    let wishes = changes(&client, namespace, &made, ours(), News::of_wishes());
+    controller = controller.watches_stream_with(wishes, |object| platform_of(&object), made);
     // All of them: users' own carry no label of ours.
-    let secrets = changes(&client, namespace, &kind::<Secret>(), watcher::Config::default());
+    let secrets = changes(&client, namespace, &kind::<Secret>(), watcher::Config::default(), News::all());
     controller
         .watches_stream_with(
             secrets,
@@ -103,18 +110,25 @@ fn kind<K: Resource<DynamicType = ()>>() -> ApiResource {
     ApiResource::erase::<K>(&())
 }
 
-/// Changes, removals included, of objects of a kind, of which only the metadata is read.
+/// Everything that the operator has made.
+fn ours() -> watcher::Config {
+    watcher::Config::default().labels(&labels::ours())
+}
+
+/// Changes, removals included, of objects of a kind, of which only the metadata is read: those that are news.
 fn changes(
     client: &Client,
     namespace: Option<&str>,
     kind: &ApiResource,
     config: watcher::Config,
+    mut news: News,
 ) -> impl Stream<Item = Result<PartialObjectMeta, watcher::Error>> + Send + 'static {
     let api: Api<PartialObjectMeta> = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
         None => Api::all_with(client.clone(), kind),
     };
-    watcher(api, config).default_backoff().touched_objects()
+    let events = watcher(api, config).default_backoff();
+    events.filter_map(move |event| std::future::ready(event.map(|event| news.of(event)).transpose()))
 }
 
 /// The platform that an object was made for, by its labels.

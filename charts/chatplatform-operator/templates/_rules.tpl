@@ -31,6 +31,10 @@
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [list, patch, delete]
+# How many pods of a component run where that depends on the CPU they use, and whether that is known.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
 # How many pods of a component may go at once when nodes are emptied.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

@@ -34,6 +34,7 @@ mod refusals;
 pub(crate) mod replica_set;
 mod rest;
 mod rights;
+mod scaling;
 pub(crate) mod site;
 mod socket;
 mod stage;
@@ -41,6 +42,7 @@ mod status;
 mod tracing;
 mod trespass;
 pub(crate) mod wait;
+mod watched;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -90,6 +92,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     refusals::an_even_number_of_mongodb_members_is_refused_and_the_field_named,
     refusals::every_example_is_accepted,
     refusals::every_bad_document_is_refused_by_the_api_server_and_the_field_named,
+    scaling::kubectl_scale_reaches_the_chat_service_and_says_why_it_has_one_pod,
     accounts::two_people_register_and_log_in,
     accounts::a_log_out_ends_the_access_token_at_once,
     accounts::a_reused_refresh_token_revokes_its_family,
@@ -110,6 +113,9 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     quiet::at_rest_nothing_changes_for_a_minute,
     quiet::an_idle_operator_takes_at_most_13_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
+    scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
+    scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,
+    scaling::affinity_that_no_pod_can_have_is_told_of_and_nothing_restarts,
     healing::a_deleted_configmap_is_back_within_ten_seconds,
     healing::a_deleted_service_is_back_within_ten_seconds,
     healing::a_deleted_deployment_is_back_within_ten_seconds,

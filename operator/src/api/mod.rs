@@ -2,12 +2,14 @@
 //!
 //! A doc comment of a field is its `kubectl explain` text: meaning, unit, default, effect of a change.
 
+mod autoscaling;
 pub mod component;
 pub mod data;
 pub mod email;
 pub mod exposure;
 pub mod images;
 pub mod network_policy;
+mod pod_template;
 pub mod quantity;
 pub mod reference;
 mod rules;
@@ -19,12 +21,17 @@ use serde::{Deserialize, Serialize};
 use crate::build::Component;
 use crate::validate::MONGODB_VERSION;
 
+pub use autoscaling::{Autoscaling, Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
 pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
 pub use email::{Email, EmailTls, SecretRef};
 pub use exposure::{Exposure, ExposureType, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use network_policy::{NetworkPolicy, NetworkPolicyMode};
+pub use pod_template::{
+    Affinity, LabelSelector, PodTemplate, Toleration, TolerationEffect, TolerationOperator, TopologySpreadConstraint,
+    WhenUnsatisfiable,
+};
 pub use quantity::Quantity;
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition};
@@ -49,6 +56,11 @@ pub const NAME_RULE: &str =
     derive = "PartialEq",
     shortname = "chatp",
     category = "all",
+    scale(
+        spec_replicas_path = ".spec.chat.replicas",
+        status_replicas_path = ".status.chatReplicas",
+        label_selector_path = ".status.selector"
+    ),
     validation = rules::same_owner("mongodb", "data"),
     validation = rules::same_owner("objectStorage", "files"),
     validation = rules::never_fewer("redis", "the data may be on the servers that would go"),
@@ -143,6 +155,8 @@ pub struct ChatPlatformSpec {
     pub auth: Option<Workload>,
 
     /// The chat service: conversations, messages, Socket.IO. Default: one pod.
+    // Written into each document, and its replicas with it.
+    #[schemars(extend("default" = {}))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<Chat>,
 

@@ -22,6 +22,9 @@ reported by the condition `SpecValid`, and nothing that runs is touched. A name 
 dashes, and begins with a letter.
 ";
 
+/// Objects whose fields are Kubernetes' own, and explained by it.
+const OF_KUBERNETES: [&str; 2] = ["affinity", "labelSelector"];
+
 const TABLE: &str = "\n| field | type | default | description |\n|---|---|---|---|\n";
 
 /// The page.
@@ -86,6 +89,9 @@ fn objects(root: &JSONSchemaProps) -> Vec<Object<'_>> {
     while let Some((path, schema)) = ahead.get(next).cloned() {
         next += 1;
         let Some(fields) = &schema.properties else { continue };
+        if path.rsplit('.').next().is_some_and(|name| OF_KUBERNETES.contains(&name)) {
+            continue;
+        }
         let required = schema.required.as_deref().unwrap_or_default();
         let within: Vec<_> = children(&path, schema).collect();
         ahead.splice(next..next, within);

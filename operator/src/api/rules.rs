@@ -4,7 +4,7 @@
 
 use kube::core::{Message, Rule};
 
-use crate::build::Component;
+use crate::build::{Component, labels};
 use crate::validate::default_volume;
 
 /// The least that a container starts with.
@@ -59,6 +59,34 @@ pub(super) fn limit_holds_request(amount: &str) -> Rule {
     // Amounts of the message would be counted as if they were as long as a whole request, for each of many components.
     let message = format!("limits.{amount} is below requests.{amount}: raise the limit or lower the request");
     Rule::new(rule).message(message.as_str()).field_path(format!(".limits.{amount}"))
+}
+
+/// Pods whose number one alone decides: the document, or an autoscaler.
+pub(super) fn scaled_by_one() -> Rule {
+    let cure = "leave replicas out, as autoscaling.minReplicas is the fewest, or leave autoscaling out";
+    Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+        .message(format!("replicas excludes autoscaling, since one alone can say how many pods run: {cure}").as_str())
+        .field_path(".replicas")
+}
+
+/// Names that are the operator's own, of labels or annotations of pods.
+pub(super) fn not_ours(what: &str) -> Rule {
+    let ours: Vec<String> = labels::OWN.iter().map(|name| format!("!('{name}' in self)")).collect();
+    let domain = labels::DOMAIN;
+    Rule::new(format!("{} && self.all(name, !name.startsWith('{domain}'))", ours.join(" && "))).message(
+        format!(
+            "{} and all that begin with {domain} are the operator's own: leave them out, or give the {what} another name",
+            labels::OWN.join(", ")
+        )
+        .as_str(),
+    )
+}
+
+/// Values of labels.
+pub(super) fn label_values() -> Rule {
+    Rule::new("self.all(name, self[name].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$'))").message(
+        "write values of at most 63 letters, digits, dashes, underscores and dots, with a letter or digit at both ends",
+    )
 }
 
 /// Servers that can be added and not be taken away, as `why` says; one where nothing is written.

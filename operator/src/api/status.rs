@@ -35,6 +35,14 @@ pub struct ChatPlatformStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
+    /// Pods of the chat service that there are, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_replicas: Option<i32>,
+
+    /// The label selector of the pods of the chat service, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+
     /// One row for each component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -77,7 +85,7 @@ pub struct ComponentStatus {
     /// Pods that are ready.
     pub ready: i32,
 
-    /// Pods that should be.
+    /// Pods that should be; where an autoscaler decides, as it has decided.
     pub desired: i32,
 
     /// Version of the image that runs.
@@ -88,7 +96,8 @@ pub struct ComponentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 
-    /// What it waits for, or what is wrong and what to do.
+    /// What it waits for, or what is wrong and what to do. What keeps nothing from working, such as an autoscaler without metrics, is said
+    /// here too, while the component counts as ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -5,11 +5,11 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::component::Component;
-use super::labels;
+use super::{autoscaler, labels};
 use crate::validate::Platform;
 
-/// A budget for each component with more than one pod. One pod alone has none: a budget for it would keep its node from ever being
-/// emptied.
+/// A budget for each component with more than one pod, or with an autoscaler that keeps more than one. One pod alone has none: a budget
+/// for it would keep its node from ever being emptied.
 #[must_use]
 pub fn budgets(
     platform: &Platform,
@@ -17,9 +17,10 @@ pub fn budgets(
     deployments: &[Deployment],
 ) -> Vec<PodDisruptionBudget> {
     let sets = stateful_sets.iter().map(|set| (&set.metadata, set.spec.as_ref().and_then(|spec| spec.replicas)));
-    let deployments = deployments
-        .iter()
-        .map(|deployment| (&deployment.metadata, deployment.spec.as_ref().and_then(|spec| spec.replicas)));
+    let deployments = deployments.iter().map(|deployment| {
+        let said = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        (&deployment.metadata, said.or_else(|| autoscaler::fewest(platform, deployment)))
+    });
     sets.chain(deployments)
         .filter(|(_, replicas)| replicas.is_some_and(|replicas| replicas > 1))
         .filter_map(|(metadata, _)| {

@@ -87,7 +87,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
         grace_seconds: 30,
         rolling: Rolling::ByItself,
     };
-    (files, deployment(platform, COMPONENT, platform.edge.replicas, pods))
+    (files, deployment(platform, COMPONENT, &platform.edge, pods))
 }
 
 fn authority(address: IpAddr, port: i32) -> String {

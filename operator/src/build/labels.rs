@@ -16,6 +16,10 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Who writes it, `app.kubernetes.io/managed-by`.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// What the operator alone says of pods, by label.
+pub const OWN: [&str; 4] = [NAME, INSTANCE, PART_OF, MANAGED_BY];
+/// The domain of the operator's own labels and annotations.
+pub const DOMAIN: &str = "chatplatform.dev/";
 /// The value of [`PART_OF`].
 pub const PRODUCT: &str = "chatplatform";
 
@@ -59,6 +63,13 @@ pub fn own_pods(platform: &Platform, component: Component) -> LabelSelector {
     let mut labels = selector_labels(platform, component);
     labels.insert(MANAGED_BY.into(), crate::FIELD_MANAGER.into());
     LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }
+}
+
+/// A selector in the notation of `kubectl --selector`.
+#[must_use]
+pub fn text(selector: &LabelSelector) -> String {
+    let labels = selector.match_labels.iter().flatten().map(|(label, value)| format!("{label}={value}"));
+    labels.collect::<Vec<_>>().join(",")
 }
 
 /// The selector of all pods of a platform.

@@ -3,6 +3,7 @@
 //! A component has a file of its name; the other files hold the pieces that components are made of.
 
 pub mod auth;
+pub mod autoscaler;
 pub mod chat;
 pub mod component;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod network_policy;
 pub mod nginx;
 pub mod notification;
 pub mod object_storage;
+pub mod overrides;
 pub mod probe;
 pub mod rabbitmq;
 pub mod redis;
@@ -39,6 +41,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+pub use autoscaler::HorizontalPodAutoscaler;
 pub use component::Component;
 
 use crate::validate::{ObjectStorage, Platform};
@@ -64,6 +67,8 @@ pub struct Resources<State> {
     pub stateful_sets: Vec<StatefulSet>,
     /// Everything else that runs.
     pub deployments: Vec<Deployment>,
+    /// How many pods run where that depends on what they do.
+    pub autoscalers: Vec<HorizontalPodAutoscaler>,
     /// How many pods may be taken away at once when nodes are emptied.
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Who may connect to whom.
@@ -112,6 +117,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         config_maps,
         services,
         stateful_sets,
+        autoscalers: autoscaler::build(platform, &deployments),
         deployments,
         disruption_budgets,
         network_policies: network_policy::build(platform),

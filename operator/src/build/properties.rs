@@ -32,7 +32,34 @@ fn amounts() -> impl Strategy<Value = Value> {
 }
 
 fn workload() -> impl Strategy<Value = Value> {
-    (1..=20_i32, amounts()).prop_map(|(replicas, resources)| json!({"replicas": replicas, "resources": resources}))
+    let fixed = (1..=20_i32).prop_map(|replicas| json!({ "replicas": replicas }));
+    let scaled = (1..=10_i32, 0..=10_i32, prop::option::of(1..=1000_i32)).prop_map(|(fewest, more, cpu)| {
+        let mut autoscaling = json!({"minReplicas": fewest, "maxReplicas": fewest + more});
+        if let Some(cpu) = cpu {
+            autoscaling["targetCPUUtilization"] = json!(cpu);
+        }
+        json!({ "autoscaling": autoscaling })
+    });
+    (prop_oneof![2 => fixed, 1 => scaled], amounts(), pod_template()).prop_map(|(mut workload, resources, template)| {
+        workload["resources"] = resources;
+        if let Some(template) = template {
+            workload["podTemplate"] = template;
+        }
+        workload
+    })
+}
+
+fn pod_template() -> impl Strategy<Value = Option<Value>> {
+    prop::sample::select(vec![
+        None,
+        Some(json!({"labels": {"team": "blue"}, "annotations": {"example.com/scrape": "true"}})),
+        Some(
+            json!({"nodeSelector": {"pool": "chat"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high"}),
+        ),
+        Some(json!({"affinity": {}, "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"},
+        ]})),
+    ])
 }
 
 fn storage() -> impl Strategy<Value = Value> {
@@ -188,6 +215,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         services,
         stateful_sets,
         deployments,
+        autoscalers,
         disruption_budgets,
         network_policies,
         state: _,
@@ -199,6 +227,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         json!(services),
         json!(stateful_sets),
         json!(deployments),
+        json!(autoscalers),
         json!(disruption_budgets),
         json!(network_policies),
     ]
@@ -375,6 +404,30 @@ proptest! {
     }
 
     #[test]
+    fn one_alone_says_how_many_pods_a_deployment_has(spec in spec()) {
+        let resources = build(&platform("acme", &spec));
+        for deployment in &resources.deployments {
+            let scaled = resources.autoscalers.iter().filter(|autoscaler| autoscaler.metadata.name == deployment.metadata.name);
+            let said = deployment.spec.as_ref().unwrap().replicas;
+            prop_assert_eq!(scaled.count() + usize::from(said.is_some()), 1, "{:?}", &deployment.metadata.name);
+        }
+        for autoscaler in &resources.autoscalers {
+            let target = &autoscaler.spec["scaleTargetRef"]["name"];
+            prop_assert!(resources.deployments.iter().any(|deployment| deployment.metadata.name.as_deref() == target.as_str()));
+        }
+    }
+
+    #[test]
+    fn no_override_takes_a_label_of_the_operators_own_away(spec in spec()) {
+        for deployment in build(&platform("acme", &spec)).deployments {
+            let pods = deployment.spec.unwrap().template.metadata.unwrap().labels.unwrap();
+            for (label, value) in deployment.metadata.labels.unwrap() {
+                prop_assert_eq!(pods.get(&label), Some(&value));
+            }
+        }
+    }
+
+    #[test]
     fn every_port_of_a_service_leads_to_a_port_of_its_pods(spec in spec()) {
         let resources = build(&platform("acme", &spec));
         for service in &resources.services {
@@ -418,10 +471,16 @@ fn in_hibernation_all_is_there_but_pods_and_comes_back_in_the_same_sizes() {
 
 #[test]
 fn a_component_of_several_pods_loses_one_at_a_time_and_one_pod_alone_has_no_budget() {
-    let spec = json!({"host": "a.example", "mongodb": {"members": 3}, "gateway": {"replicas": 2}});
+    let spec = json!({
+        "host": "a.example",
+        "mongodb": {"members": 3},
+        "gateway": {"replicas": 2},
+        "media": {"autoscaling": {"maxReplicas": 4}},
+        "web": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}},
+    });
     let budgets = build(&platform("acme", &spec)).disruption_budgets;
     let names: Vec<_> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
-    assert_eq!(names, ["acme-mongodb", "acme-gateway"]);
+    assert_eq!(names, ["acme-mongodb", "acme-gateway", "acme-web"]);
     assert!(budgets.iter().all(|budget| json!(budget)["spec"]["maxUnavailable"] == 1));
 }
 

@@ -128,7 +128,7 @@ impl<'a> Shape<'a> {
             rolling: Rolling::ByItself,
         };
         let service = network::service(platform, component, vec![network::port("http", PORT)]);
-        (service, deployment(platform, component, self.workload.replicas, pods))
+        (service, deployment(platform, component, self.workload, pods))
     }
 }
 

@@ -44,7 +44,7 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
         grace_seconds: 30,
         rolling: Rolling::ByItself,
     };
-    (files, service, deployment(platform, COMPONENT, platform.web.replicas, pods))
+    (files, service, deployment(platform, COMPONENT, &platform.web, pods))
 }
 
 fn configuration() -> String {

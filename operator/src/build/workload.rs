@@ -15,9 +15,9 @@ use kube::api::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 use super::component::Component;
-use super::{labels, security, volume};
+use super::{labels, overrides, security, volume};
 use crate::api::DeletionPolicy;
-use crate::validate::{Platform, Storage};
+use crate::validate::{Platform, Storage, Workload};
 
 /// Annotation of a pod template: a digest of the files that its servers read at start only. A change of it rolls the pods.
 pub const CONFIG_DIGEST: &str = "chatplatform.dev/config-digest";
@@ -56,13 +56,17 @@ pub enum Rolling {
     ByOperator,
 }
 
-/// A Deployment that replaces pods only once their successors are ready.
+/// A Deployment that replaces pods only once their successors are ready. It does not say how many there are where an autoscaler does.
 #[must_use]
-pub fn deployment(platform: &Platform, component: Component, replicas: i32, pods: Pods) -> Deployment {
+pub fn deployment(platform: &Platform, component: Component, workload: &Workload, pods: Pods) -> Deployment {
     Deployment {
         metadata: labels::metadata(platform, component),
         spec: Some(DeploymentSpec {
-            replicas: Some(if platform.hibernation.runs(component) { replicas } else { 0 }),
+            replicas: if platform.hibernation.runs(component) {
+                workload.autoscaling.is_none().then_some(workload.replicas)
+            } else {
+                Some(0)
+            },
             revision_history_limit: Some(3),
             selector: labels::selector(platform, component),
             strategy: Some(DeploymentStrategy {
@@ -72,7 +76,11 @@ pub fn deployment(platform: &Platform, component: Component, replicas: i32, pods
                     max_unavailable: Some(IntOrString::Int(0)),
                 }),
             }),
-            template: template(platform, component, pods),
+            template: overrides::over(
+                template(platform, component, pods),
+                &workload.pods,
+                &labels::selector(platform, component),
+            ),
             ..DeploymentSpec::default()
         }),
         status: None,

@@ -6,27 +6,59 @@ use kube::ResourceExt as _;
 use super::Found;
 use super::trouble::{self, Trouble};
 use crate::api::ComponentStatus;
-use crate::build::{Component, images};
+use crate::build::{Component, autoscaler, images};
 use crate::proven::Standing;
 use crate::reason::Reason;
 use crate::validate::Hibernation;
 
-impl ComponentStatus {
-    /// Whether all of it is there and works.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.desired > 0 && self.ready >= self.desired && self.message.is_none()
-    }
+/// A component's row.
+pub(super) struct Row {
+    /// What people and machines read.
+    pub(super) status: ComponentStatus,
+    /// Whether all of it is there and works. It may have something to say all the same.
+    pub(super) is_ready: bool,
 }
 
 /// A row for each component, in their order.
-pub(super) fn rows(found: &Found<'_>) -> Vec<ComponentStatus> {
-    Component::ALL.into_iter().map(|component| row(found, component)).collect()
+pub(super) fn rows(found: &Found<'_>) -> Vec<Row> {
+    let row = |component| {
+        let mut status = row(found, component);
+        let is_ready = status.desired > 0 && status.message.is_none();
+        if status.message.is_none() {
+            status.message = remark(found, component, &status);
+        }
+        Row { status, is_ready }
+    };
+    Component::ALL.into_iter().map(row).collect()
+}
+
+/// What is not as it should be, and keeps nothing from working: an autoscaler's pods that are still to come, or what it lacks.
+fn remark(found: &Found<'_>, component: Component, status: &ComponentStatus) -> Option<String> {
+    if status.ready < status.desired {
+        let trouble = trouble(found, component);
+        let waits = || format!("{} of {} pods ready", status.ready, status.desired);
+        return Some(trouble.map_or_else(waits, |trouble| trouble.message));
+    }
+    let name = found.platform.names.object(component.name());
+    let autoscaler = found.applied.autoscalers.iter().find(|autoscaler| autoscaler.name_any() == name)?;
+    let complaint = autoscaler.complaint()?;
+    Some(format!(
+        "is not scaled by its autoscaler, which says: {complaint}: see that `kubectl top pods` tells of its pods, for which a cluster needs metrics-server"
+    ))
+}
+
+/// How many pods a component without data of its own has now, ready or not.
+pub(super) fn pods_there(found: &Found<'_>, component: Component) -> i32 {
+    let name = found.platform.names.object(component.name());
+    let deployment = found.applied.deployments.iter().find(|deployment| deployment.name_any() == name);
+    deployment.and_then(|deployment| deployment.status.as_ref()?.replicas).unwrap_or_default()
 }
 
 /// Pods of a component, as the object that makes them tells.
 struct Rollout {
     desired: i32,
+    /// How many it takes to work: all, or the fewest where an autoscaler adds some when there is much to do.
+    needed: i32,
     ready: i32,
     /// Every pod is of the newest revision, and none of an older one is left.
     complete: bool,
@@ -44,8 +76,10 @@ fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
     }
     let name = found.platform.names.object(component.name());
     let set = found.applied.stateful_sets.iter().find(|set| set.name_any() == name).map(of_stateful_set);
-    let deployment =
-        || found.applied.deployments.iter().find(|deployment| deployment.name_any() == name).map(of_deployment);
+    let deployment = || {
+        let deployment = found.applied.deployments.iter().find(|deployment| deployment.name_any() == name)?;
+        Some(of_deployment(deployment, autoscaler::fewest(found.platform, deployment)))
+    };
     let Some(rollout) = set.or_else(deployment) else {
         return ComponentStatus {
             name: component.name().into(),
@@ -114,7 +148,7 @@ pub(super) fn trouble(found: &Found<'_>, component: Component) -> Option<Trouble
 /// What is in the way, if anything: the pods first, for servers cannot agree before they run.
 fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option<String> {
     let trouble = trouble(found, component);
-    if rollout.ready < rollout.desired {
+    if rollout.ready < rollout.needed {
         let waits = || format!("{} of {} pods ready", rollout.ready, rollout.desired);
         let pods = trouble.map_or_else(waits, |trouble| trouble.message);
         // The others may serve all the same: what the server says tells.
@@ -138,20 +172,25 @@ fn of_stateful_set(set: &StatefulSet) -> Rollout {
     let desired = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let image = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
-    let Some(status) = &set.status else { return Rollout { desired, ready: 0, complete: false, image } };
+    let Some(status) = &set.status else {
+        return Rollout { desired, needed: desired, ready: 0, complete: false, image };
+    };
     let complete = status.observed_generation >= set.metadata.generation
         && status.updated_replicas.unwrap_or_default() >= desired
         && status.replicas == desired;
-    Rollout { desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
+    Rollout { desired, needed: desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
 }
 
-fn of_deployment(deployment: &Deployment) -> Rollout {
+fn of_deployment(deployment: &Deployment, fewest: Option<i32>) -> Rollout {
     let desired = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let needed = fewest.map_or(desired, |fewest| fewest.min(desired));
     let image = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
-    let Some(status) = &deployment.status else { return Rollout { desired, ready: 0, complete: false, image } };
+    let Some(status) = &deployment.status else { return Rollout { desired, needed, ready: 0, complete: false, image } };
+    let (there, updated) = (status.replicas.unwrap_or_default(), status.updated_replicas.unwrap_or_default());
     let complete = status.observed_generation >= deployment.metadata.generation
-        && status.updated_replicas.unwrap_or_default() >= desired
-        && status.replicas.unwrap_or_default() == desired;
-    Rollout { desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
+        && updated >= needed
+        // An autoscaler changes how many there are without any of them being old.
+        && there == if fewest.is_some() { updated } else { desired };
+    Rollout { desired, needed, ready: status.ready_replicas.unwrap_or_default(), complete, image }
 }

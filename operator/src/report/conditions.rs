@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::components::Row;
 use super::trouble::Trouble;
 use super::{Found, Outcome, certificate, components};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
@@ -89,12 +90,7 @@ impl Verdict {
 }
 
 /// All conditions, in the order in which people read them.
-pub(super) fn verdicts(
-    outcome: Outcome<'_>,
-    rows: &[ComponentStatus],
-    before: &[Condition],
-    now: Timestamp,
-) -> Vec<Verdict> {
+pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[Row], before: &[Condition], now: Timestamp) -> Vec<Verdict> {
     let parts: Vec<Verdict> = match outcome {
         Outcome::Done(found) if found.platform.hibernation != Hibernation::Awake => {
             let asleep =
@@ -226,12 +222,13 @@ fn stalled(found: &Found<'_>) -> Option<(Reason, String)> {
     Some((refusal.category, refusal.message.clone()))
 }
 
-fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, components: &[Component]) -> Verdict {
-    let of = |component: Component| rows.iter().find(move |row| row.name == component.name());
+fn part(found: &Found<'_>, rows: &[Row], type_: &'static str, components: &[Component]) -> Verdict {
+    let of = |component: Component| rows.iter().find(move |row| row.status.name == component.name());
     let waiting: Vec<(Component, &ComponentStatus)> = components
         .iter()
         .filter_map(|component| Some((*component, of(*component)?)))
-        .filter(|(_, row)| !row.is_ready())
+        .filter(|(_, row)| !row.is_ready)
+        .map(|(component, row)| (component, &row.status))
         .collect();
     if let Some((component, row)) = waiting.first() {
         let messages = waiting
@@ -243,7 +240,7 @@ fn part(found: &Found<'_>, rows: &[ComponentStatus], type_: &'static str, compon
         Some(Standing::Agrees(agreement)) => Some(agreement.message.clone()),
         _ => None,
     });
-    let ready: i32 = components.iter().filter_map(|component| of(*component)).map(|row| row.ready).sum();
+    let ready: i32 = components.iter().filter_map(|component| of(*component)).map(|row| row.status.ready).sum();
     Verdict::new(
         type_,
         true,

@@ -25,11 +25,15 @@ struct Cluster {
 
 impl Cluster {
     fn ready() -> Self {
+        Self::of(&json!({"host": "chat.acme.example"}))
+    }
+
+    fn of(spec: &serde_json::Value) -> Self {
         let document: ChatPlatform = serde_json::from_value(json!({
             "apiVersion": "chatplatform.dev/v1alpha1",
             "kind": "ChatPlatform",
             "metadata": {"name": "acme", "namespace": "team", "uid": "u-1", "generation": 3},
-            "spec": {"host": "chat.acme.example"},
+            "spec": spec,
         }))
         .unwrap();
         let service = |name: &str| Service {
@@ -45,6 +49,7 @@ impl Cluster {
             services,
             mut stateful_sets,
             mut deployments,
+            autoscalers,
             disruption_budgets,
             network_policies,
             state: _,
@@ -78,6 +83,7 @@ impl Cluster {
                 services,
                 stateful_sets,
                 deployments,
+                autoscalers,
                 disruption_budgets,
                 network_policies,
                 state: std::marker::PhantomData,
@@ -376,4 +382,84 @@ fn pod(name: &str, component: &str, containers: &serde_json::Value) -> Pod {
         "status": {"containerStatuses": containers},
     }))
     .unwrap()
+}
+
+/// A platform whose web client is scaled, by an autoscaler that says this of itself.
+fn scaled(pods: i32, scaling_active: &serde_json::Value) -> Cluster {
+    let autoscaling = json!({"minReplicas": 1, "maxReplicas": 5});
+    let mut cluster = Cluster::of(&json!({"host": "chat.acme.example", "web": {"autoscaling": autoscaling}}));
+    cluster.applied.autoscalers[0].status = json!({"conditions": [scaling_active]});
+    let web = cluster.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.spec.as_mut().unwrap().replicas = Some(pods);
+    web.status = Some(DeploymentStatus {
+        replicas: Some(pods),
+        ready_replicas: Some(pods),
+        updated_replicas: Some(pods),
+        ..DeploymentStatus::default()
+    });
+    cluster
+}
+
+fn row<'a>(status: &'a ChatPlatformStatus, component: &str) -> &'a crate::api::ComponentStatus {
+    status.components.iter().find(|row| row.name == component).unwrap()
+}
+
+#[test]
+fn where_an_autoscaler_decides_as_many_pods_are_wanted_as_it_has_decided() {
+    let status = scaled(4, &json!({"type": "ScalingActive", "status": "True"})).status(None, EARLIER);
+    let web = row(&status, "web");
+    assert_eq!((web.ready, web.desired, &web.message), (4, 4, &None));
+}
+
+#[test]
+fn an_autoscaler_without_metrics_is_told_of_and_the_platform_is_ready_all_the_same() {
+    let blind = json!({"type": "ScalingActive", "status": "False", "message": "no metrics returned"});
+    let status = scaled(2, &blind).status(None, EARLIER);
+    let message = row(&status, "web").message.clone().unwrap();
+    assert!(message.contains("no metrics returned") && message.contains("metrics-server"), "{message}");
+    assert!(is(&status, "Ready") && is(&status, "ServicesReady"));
+    assert_eq!(status.ready.as_deref(), Some("11/11"));
+}
+
+#[test]
+fn pods_that_an_autoscaler_adds_are_waited_for_and_the_platform_is_ready_all_the_same() {
+    let mut cluster = scaled(2, &json!({"type": "ScalingActive", "status": "True"}));
+    let web = cluster.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.spec.as_mut().unwrap().replicas = Some(4);
+    let status = cluster.status(None, EARLIER);
+    let row = row(&status, "web");
+    assert_eq!((row.ready, row.desired, row.message.as_deref()), (2, 4, Some("2 of 4 pods ready")));
+    assert!(is(&status, "Ready"));
+    assert_eq!(status.ready.as_deref(), Some("11/11"));
+}
+
+#[test]
+fn an_older_pod_of_a_scaled_component_is_waited_for() {
+    let mut cluster = scaled(2, &json!({"type": "ScalingActive", "status": "True"}));
+    let web = cluster.applied.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.status.as_mut().unwrap().updated_replicas = Some(1);
+    let status = cluster.status(None, EARLIER);
+    assert_eq!(row(&status, "web").message.as_deref(), Some("rolls out"));
+    assert!(!is(&status, "Ready"));
+}
+
+#[test]
+fn what_is_in_the_way_is_told_before_what_an_autoscaler_misses() {
+    let blind = json!({"type": "ScalingActive", "status": "False", "message": "no metrics returned"});
+    let mut cluster = scaled(2, &blind);
+    cluster.lose_pod_of("acme-web");
+    let status = cluster.status(None, EARLIER);
+    assert_eq!(row(&status, "web").message.as_deref(), Some("0 of 2 pods ready"));
+    assert!(!is(&status, "Ready") && status.ready.as_deref() == Some("10/11"));
+}
+
+#[test]
+fn the_scale_subresource_finds_the_chat_pods_and_their_number() {
+    let cluster = Cluster::ready();
+    let status = cluster.status(None, EARLIER);
+    assert_eq!(status.chat_replicas, Some(1));
+    let selector = "app.kubernetes.io/instance=acme,app.kubernetes.io/managed-by=chatplatform-operator,app.kubernetes.io/name=chat";
+    assert_eq!(status.selector.as_deref(), Some(selector));
+    let paused = super::status(&cluster.document, Some(&status), Outcome::Paused, LATER.parse().unwrap());
+    assert_eq!((paused.chat_replicas, paused.selector, paused.ready), (Some(1), status.selector, status.ready));
 }

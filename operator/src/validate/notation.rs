@@ -66,14 +66,17 @@ pub(super) fn is_region(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(allowed) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// The name of an annotation, with a domain before it if need be.
+/// The name of an annotation or a label, with a domain before it if need be.
 pub(super) fn is_annotation(text: &str) -> bool {
     let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    domain.is_none_or(is_object_name) && !name.is_empty() && is_label_value(name)
+}
+
+/// The value of a label, which may be empty.
+pub(super) fn is_label_value(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    domain.is_none_or(is_object_name)
-        && name.len() <= 63
-        && name.bytes().all(allowed)
-        && has_ends(name, |byte| byte.is_ascii_alphanumeric())
+    text.is_empty()
+        || (text.len() <= 63 && text.bytes().all(allowed) && has_ends(text, |byte| byte.is_ascii_alphanumeric()))
 }
 
 /// A part of an image's name: lower-case words with single marks between them.
@@ -168,6 +171,12 @@ mod tests {
     #[test]
     fn a_bucket_begins_and_ends_with_a_letter_or_digit() {
         check(is_bucket, &["abc", "my.bucket-1"], &["ab", "-abc", "abc-", "a..b", "Abc", "a_b"]);
+    }
+
+    #[test]
+    fn the_value_of_a_label_may_be_empty() {
+        let long = "a".repeat(64);
+        check(is_label_value, &["", "a", "v1.2_b-C"], &["-a", "a-", "a b", "a/b", &long]);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{Affinity, ResourceRequirements, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
 
 use super::hibernation::Hibernation;
-use crate::api::{DeletionPolicy, EmailTls, ExposureType, NetworkPolicyMode, PullPolicy, Quantity};
+use crate::api::{Behavior, DeletionPolicy, EmailTls, ExposureType, NetworkPolicyMode, PullPolicy, Quantity};
 use crate::build::Component;
 use crate::secrets::{Externals, Material, Names};
 
@@ -72,6 +72,21 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// What a component without data of its own is to be; none for the servers.
+    #[must_use]
+    pub fn workload(&self, component: Component) -> Option<&Workload> {
+        match component {
+            Component::Gateway => Some(&self.gateway),
+            Component::Auth => Some(&self.auth),
+            Component::Chat => Some(&self.chat),
+            Component::Media => Some(&self.media),
+            Component::Notification => Some(&self.notification),
+            Component::Web => Some(&self.web),
+            Component::Edge => Some(&self.edge),
+            Component::MongoDb | Component::Redis | Component::RabbitMq | Component::ObjectStorage => None,
+        }
+    }
+
     /// Whether somebody else runs a component.
     #[must_use]
     pub fn is_external(&self, component: Component) -> bool {
@@ -149,10 +164,44 @@ impl FromStr for Upstreams {
 /// A component without data of its own.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// Pods.
+    /// Pods; with an autoscaler the fewest.
     pub replicas: i32,
+    /// What the autoscaler goes by that says how many there are, if one does.
+    pub autoscaling: Option<Autoscaling>,
     /// CPU and memory of each.
     pub resources: ResourceRequirements,
+    /// What is added to each, and where they run.
+    pub pods: PodOverrides,
+}
+
+/// What an autoscaler goes by.
+#[derive(Clone, Debug)]
+pub struct Autoscaling {
+    /// The most pods.
+    pub most: i32,
+    /// CPU that the pods use on average, in percent of what they request.
+    pub cpu_percent: i32,
+    /// How fast it goes either way, if that is said.
+    pub behavior: Option<Behavior>,
+}
+
+/// What the document says of pods, besides what the operator does.
+#[derive(Clone, Debug, Default)]
+pub struct PodOverrides {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels of nodes.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes.
+    pub tolerations: Vec<Toleration>,
+    /// What takes the place of the operator's rules, if anything.
+    pub affinity: Option<Affinity>,
+    /// What takes the place of the operator's constraints, if anything; without selector it counts the component's pods.
+    pub spread: Option<Vec<TopologySpreadConstraint>>,
+    /// The class by which pods make way for others.
+    pub priority_class: Option<String>,
 }
 
 /// The members of a replica set: 1, 3, 5 or 7.

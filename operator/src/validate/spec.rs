@@ -1,6 +1,8 @@
 //! The fields of `spec`, one by one: each into its typed form, or onto the list of faults.
 
 mod amounts;
+mod pods;
+mod scaling;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +49,12 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
     let running = document.status.as_ref().and_then(|status| status.version.as_deref());
     let chat = spec.chat.clone().unwrap_or_default();
     check.exactly_one(Component::Chat, "replicas", chat.replicas);
-    let chat = api::Workload { replicas: chat.replicas, resources: chat.resources };
+    let chat = api::Workload {
+        replicas: chat.replicas,
+        resources: chat.resources,
+        pod_template: chat.pod_template,
+        autoscaling: None,
+    };
     let parsed = Parsed {
         version: check.version(spec.version.as_deref(), running),
         images: check.images(spec.images.as_ref()),
@@ -215,18 +222,17 @@ impl Checker<'_> {
             }
             self.port("spec.exposure.nodePort", port);
         }
-        self.annotations(&exposure.annotations);
+        self.annotations("spec.exposure.annotations", &exposure.annotations);
         Exposure { type_, node_port: exposure.node_port, annotations: exposure.annotations }
     }
 
-    fn annotations(&mut self, annotations: &BTreeMap<String, String>) {
-        const FIELD: &str = "spec.exposure.annotations";
+    fn annotations(&mut self, field: &str, annotations: &BTreeMap<String, String>) {
         if annotations.len() > 64 {
-            self.fault(FIELD, format!("{} are too many: write at most 64", annotations.len()));
+            self.fault(field, format!("{} are too many: write at most 64", annotations.len()));
         }
         for name in annotations.keys().filter(|name| !notation::is_annotation(name)) {
             let cure = "write at most 63 letters, digits, dashes, underscores and dots, with a domain before them if need be, such as example.com/internal";
-            self.fault(FIELD, format!("{name:?} is no name of an annotation: {cure}"));
+            self.fault(field, format!("{name:?} is no name of an annotation: {cure}"));
         }
     }
 
@@ -251,15 +257,10 @@ impl Checker<'_> {
 
     fn workload(&mut self, component: Component, workload: Option<&api::Workload>) -> Workload {
         let workload = workload.cloned().unwrap_or_default();
-        let replicas = workload.replicas.unwrap_or(1);
-        if !(1..=20).contains(&replicas) && component != Component::Chat {
-            self.fault(
-                format!("{}.replicas", path(component)),
-                format!("{replicas} is out of range: write a number of pods from 1 to 20"),
-            );
-        }
+        let (replicas, autoscaling) = self.scaling(component, &workload);
         let (resources, _) = self.resources(component, workload.resources.as_ref());
-        Workload { replicas, resources }
+        let pods = self.pods(component, workload.pod_template);
+        Workload { replicas, autoscaling, resources, pods }
     }
 
     fn email(&mut self, email: Option<&api::Email>) -> Option<Email> {

@@ -17,12 +17,14 @@ use operator::validate::{Error, Fault, Platform, validate};
 use serde::Deserialize;
 use serde_json::Value;
 
-const THEMES: [&str; 5] = [
+const THEMES: [&str; 7] = [
     include_str!("spelling.yaml"),
     include_str!("numbers.yaml"),
     include_str!("names.yaml"),
     include_str!("together.yaml"),
     include_str!("changes.yaml"),
+    include_str!("scaling.yaml"),
+    include_str!("pods.yaml"),
 ];
 
 /// A document that is refused.
