@@ -12,6 +12,7 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use rand::RngExt as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
+use crate::asked::Asked;
 use crate::build::Component;
 use crate::lease::Leadership;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
@@ -34,6 +35,7 @@ pub struct Context {
     leadership: Leadership,
     metrics: Arc<Metrics>,
     proven: Proven,
+    asked: Asked,
     memory: Mutex<HashMap<String, Memory>>,
 }
 
@@ -98,12 +100,13 @@ impl Error {
 /// Takes all six steps for one platform: observe, validate, build, apply, provision (and the replica set's restarts, which need its
 /// word), report.
 async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<Provisioned, Error> {
-    let mut observed = observe::observe(&context.client, document).await?;
+    let uid = document.meta().uid.as_deref().unwrap_or_default();
+    let kinds = context.asked.of(uid, &document.spec);
+    let mut observed = observe::observe(&context.client, document, &kinds).await?;
+    context.asked.learn(uid, &document.spec, &observed);
     observed.operator_namespace.clone_from(&context.namespace);
-    if let Some(uid) = document.meta().uid.as_deref() {
-        observed.mongodb_members = context.proven.mongodb_members(uid);
-        observed.mongodb_serves = context.proven.mongodb_serves(uid);
-    }
+    observed.mongodb_members = context.proven.mongodb_members(uid);
+    observed.mongodb_serves = context.proven.mongodb_serves(uid);
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;
@@ -204,8 +207,15 @@ impl Context {
             leadership,
             metrics,
             proven: Proven::default(),
+            asked: Asked::default(),
             memory: Mutex::default(),
         }
+    }
+
+    /// What is known of the kinds that a cluster may not have.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Forgets all platforms but those of which `exists` says that they are there.
@@ -214,6 +224,7 @@ impl Context {
             let keep = exists(uid);
             if !keep {
                 self.proven.forget(uid);
+                self.asked.forget(uid);
             }
             keep
         });

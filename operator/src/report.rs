@@ -3,6 +3,7 @@
 
 mod components;
 mod conditions;
+mod entrance;
 mod trouble;
 
 use jiff::Timestamp;

@@ -3,12 +3,14 @@
 //! A component has a file of its name; the other files hold the pieces that components are made of.
 
 pub mod auth;
+pub mod certificate;
 pub mod chat;
 pub mod component;
 pub mod config;
 pub mod container;
 pub mod disruption;
 pub mod edge;
+pub mod exposure;
 pub mod gateway;
 pub mod images;
 pub mod labels;
@@ -19,6 +21,7 @@ pub mod network_policy;
 pub mod nginx;
 pub mod notification;
 pub mod object_storage;
+pub mod optional;
 pub mod probe;
 pub mod rabbitmq;
 pub mod redis;
@@ -38,8 +41,10 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::DynamicObject;
 
 pub use component::Component;
+pub use optional::Optional;
 
 use crate::validate::{ObjectStorage, Platform};
 
@@ -68,6 +73,12 @@ pub struct Resources<State> {
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Who may connect to whom.
     pub network_policies: Vec<NetworkPolicy>,
+    /// Certificates that cert-manager is asked for.
+    pub certificates: Vec<DynamicObject>,
+    /// The way to the edge by an ingress controller.
+    pub ingresses: Vec<DynamicObject>,
+    /// The way to the edge by a Gateway.
+    pub http_routes: Vec<DynamicObject>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -115,6 +126,9 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         deployments,
         disruption_budgets,
         network_policies: network_policy::build(platform),
+        certificates: certificate::build(platform).into_iter().collect(),
+        ingresses: exposure::ingress(platform).into_iter().collect(),
+        http_routes: exposure::http_route(platform).into_iter().collect(),
         state: PhantomData,
     }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::ResourceExt as _;
 
-use super::{Found, trouble};
+use super::{Found, entrance, trouble};
 use crate::api::ComponentStatus;
 use crate::build::{Component, images};
 use crate::proven::Standing;
@@ -101,6 +101,11 @@ fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option
         && let Some(wait) = &found.roll
     {
         return Some(wait.clone());
+    }
+    if component == Component::Edge
+        && let Some((_, trouble)) = entrance::trouble(found)
+    {
+        return Some(trouble);
     }
     (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))
 }

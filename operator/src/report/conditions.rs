@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Found, Outcome, trouble};
+use super::{Found, Outcome, entrance, trouble};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
@@ -190,6 +190,9 @@ fn reason(found: &Found<'_>, component: Component, row: &ComponentStatus) -> Rea
         Some(Standing::Disagrees(refusal)) => refusal.category,
         Some(Standing::Agrees(agreement)) if !agreement.ready => Reason::NotReady,
         Some(Standing::Waiting) => Reason::PodsNotReady,
+        None if component == Component::Edge => {
+            entrance::trouble(found).map_or(Reason::RollingOut, |(reason, _)| reason)
+        }
         _ => Reason::RollingOut,
     }
 }
