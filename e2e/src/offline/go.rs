@@ -63,6 +63,9 @@ pub const TRAEFIK: Tool =
 /// The definitions of the Gateway API that it is made for.
 pub const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "v1.6.1");
 
+/// The definitions of cert-manager.
+pub const CERT_MANAGER: (&str, &str) = ("github.com/cert-manager/cert-manager", "v1.21.2");
+
 /// Every tool of a machine without registries, the longest build first.
 pub const OFFLINE: [Tool; 7] = [COREDNS, METRICS_SERVER, HELM, LOCAL_PATH, CRICTL, VERSITYGW, KIND];
 

@@ -17,6 +17,7 @@ use super::people::Person;
 use super::rest::Rest;
 use super::socket::Socket;
 use super::wait::until;
+use crate::offline::go;
 use crate::progress::seconds;
 
 pub(super) use traefik::{
@@ -150,6 +151,71 @@ pub(super) fn an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_
         Ok(())
     })?;
     stage.wait_until_usable().map(drop)
+}
+
+/// cert-manager's definition is there and cert-manager is not: this plays its part.
+pub(super) fn a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued(stage: &Stage) -> Result<()> {
+    stage.wait_until_ready()?;
+    let edge = pods(stage)?;
+    let _defined = Defined::begin(stage)?;
+    let restored = Restored(stage);
+    let mut onlooker = Onlooker::at(stage, port_of(stage.rest.url())?)?;
+    let before = onlooker.certificate()?;
+    stage.change(&json!({"spec": {"tls": {"issuerRef": {"name": "nobody"}}}}))?;
+    until("the platform waits", TOLD_WITHIN, || told(stage, "CertificateNotReady", "waits for cert-manager"))?;
+    ensure!(onlooker.certificate()? == before, "the edge shows another certificate meanwhile");
+
+    let name = format!("{}-edge", stage.platform);
+    let asked = stage.kubectl_json(["get", "certificate", &name])?;
+    let host = asked["spec"]["dnsNames"][0].as_str().context("the Certificate is for no name")?;
+    let identity = Authority::new()?.issue_for(&[host])?;
+    let mut issued = secret(&identity.certificate, &identity.key);
+    let secret_name = asked["spec"]["secretName"].clone();
+    issued["metadata"]["name"] = secret_name.clone();
+    stage.apply(&issued.to_string())?;
+    shows(&mut onlooker, &identity)?;
+    stage.wait_until_ready()?;
+
+    drop(restored);
+    stage.wait_until_ready()?;
+    until("the Certificate is gone", BACK_WITHIN, || {
+        let left = stage.kubectl(["get", "certificate", &name, "--ignore-not-found", "--output=name"])?;
+        ensure!(left.is_empty(), "{left} is there");
+        Ok(())
+    })?;
+    // As cert-manager leaves it there, so does the operator.
+    stage.kubectl(["delete", "secret", secret_name.as_str().unwrap_or_default()])?;
+    ensure!(pods(stage)? == edge, "pods of the edge were restarted");
+    until("who trusts the operator's authority gets in", LIVE_WITHIN, || {
+        let status = stage.rest.get("/", "")?.status;
+        ensure!(status == 200, "answered {status}");
+        Ok(())
+    })
+}
+
+/// A cluster that knows cert-manager's Certificate, for as long as this lives.
+struct Defined<'a> {
+    stage: &'a Stage,
+    definition: String,
+}
+
+impl<'a> Defined<'a> {
+    fn begin(stage: &'a Stage) -> Result<Self> {
+        let (module, version) = go::CERT_MANAGER;
+        let file = go::directory_of(module, version)?.join("deploy/crds/cert-manager.io_certificates.yaml");
+        let known = Self { stage, definition: file.display().to_string() };
+        stage.cluster.kubectl(["apply", "--server-side", "--filename", &known.definition])?;
+        let established = ["wait", "--for=condition=Established", "--timeout=30s", "--filename", &known.definition];
+        stage.cluster.kubectl(established)?;
+        Ok(known)
+    }
+}
+
+impl Drop for Defined<'_> {
+    fn drop(&mut self) {
+        // It is in the way only of the scenario that wants a cluster without this kind.
+        let _ = self.stage.cluster.kubectl(["delete", "--ignore-not-found", "--filename", &self.definition]);
+    }
 }
 
 /// Waits until the edge shows a certificate.

@@ -151,6 +151,7 @@ pub(crate) fn prepare() -> Result<()> {
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
 ];
