@@ -3,10 +3,12 @@
 //! An object that already is as it shall be is not written: its annotation says that these very fields were applied last, and a
 //! comparison with what is there that nobody has changed them since. So a platform at rest costs no request but the reads.
 
+mod certificate;
 mod claims;
 mod drift;
 mod fixed;
 mod isolation;
+mod optional;
 mod replicas;
 
 use std::fmt::Debug;
@@ -23,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::FIELD_MANAGER;
-use crate::build::{Applied, Component, Prepared, Resources, labels, workload};
+use crate::build::{Applied, Component, Optional, Prepared, Resources, labels, workload};
 use crate::observe::Observed;
 use crate::reason::Reason;
 use crate::refusal;
@@ -134,6 +136,9 @@ pub async fn apply(
         autoscalers,
         disruption_budgets,
         network_policies,
+        certificates,
+        ingresses,
+        http_routes,
         state: PhantomData,
     } = resources;
     // First, as one that is no longer wanted would undo what a Deployment says from now on.
@@ -149,10 +154,18 @@ pub async fn apply(
         // After what they scale, which they would not find.
         autoscalers: to.set(autoscalers, &observed.autoscalers).await?,
         disruption_budgets: to.set(disruption_budgets, &observed.disruption_budgets).await?,
+        certificates: optional::set(&to, Optional::Certificate, certificates, observed).await?,
+        // Who comes by these finds the edge there.
+        ingresses: optional::set(&to, Optional::Ingress, ingresses, observed).await?,
+        http_routes: optional::set(&to, Optional::HttpRoute, http_routes, observed).await?,
         state: PhantomData,
     };
     // Last, so that a class of volumes that refuses to enlarge them stops nothing else.
     applied.stateful_sets.extend(grow(&to, growing, observed).await?);
+    certificate::announce(&to, observed).await?;
+    optional::prune(&to, Optional::HttpRoute, &applied.http_routes, observed).await?;
+    optional::prune(&to, Optional::Ingress, &applied.ingresses, observed).await?;
+    optional::prune(&to, Optional::Certificate, &applied.certificates, observed).await?;
     to.prune(&applied.disruption_budgets, &observed.disruption_budgets).await?;
     to.prune(&applied.deployments, &observed.deployments).await?;
     to.prune(&applied.stateful_sets, &observed.stateful_sets).await?;

@@ -10,6 +10,7 @@
 )]
 pub mod api;
 pub mod apply;
+pub mod asked;
 pub mod build;
 pub mod client;
 pub mod lease;

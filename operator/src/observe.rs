@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
+use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -19,7 +20,7 @@ use std::fmt::Debug;
 pub use warnings::{NOT_STOPPING, Warning};
 
 use crate::api::ChatPlatform;
-use crate::build::{Component, HorizontalPodAutoscaler, labels};
+use crate::build::{Component, HorizontalPodAutoscaler, Optional, labels};
 use crate::reason::Reason;
 use crate::refusal;
 
@@ -72,6 +73,8 @@ pub struct Observed {
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Network policies that carry the platform's labels.
     pub network_policies: Vec<NetworkPolicy>,
+    /// Objects that carry the platform's labels, of those kinds that were looked at; none of a kind that the cluster does not know.
+    pub optional: BTreeMap<Optional, Option<Vec<DynamicObject>>>,
     /// The Secrets that the document names and that are there, by name.
     pub named: BTreeMap<String, Secret>,
     /// What Kubernetes says of objects that are stuck, by their identity; no status has it.
@@ -92,6 +95,18 @@ impl Observed {
         service.spec.as_ref()?.cluster_ip.as_ref()?.parse().ok()
     }
 
+    /// The objects of a kind that a cluster may not have.
+    #[must_use]
+    pub fn of_kind(&self, kind: Optional) -> &[DynamicObject] {
+        self.optional.get(&kind).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// Whether the cluster was asked for a kind and does not know it.
+    #[must_use]
+    pub fn lacks(&self, kind: Optional) -> bool {
+        self.optional.get(&kind).is_some_and(Option::is_none)
+    }
+
     /// The pods of a component.
     pub fn pods_of(&self, component: Component) -> impl Iterator<Item = &Pod> {
         self.pods.iter().filter(move |pod| of(pod.labels(), component))
@@ -104,15 +119,15 @@ impl Observed {
     }
 }
 
-/// Reads what there is of a platform.
-pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observed, Error> {
+/// Reads what there is of a platform; of the kinds that a cluster may not have, those in `kinds`.
+pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional]) -> Result<Observed, Error> {
     let namespace = document.namespace().unwrap_or_default();
     let name = document.name_any();
     let list = Lister { client, namespace: &namespace, params: ListParams::default().labels(&labels::ours_of(&name)) };
     let mut named = BTreeMap::new();
-    for name in document.spec.named_secrets() {
-        if let Some(secret) = list.secret(name).await? {
-            named.insert(name.to_owned(), secret);
+    for name in document.spec.named_secrets().map(ToOwned::to_owned).chain(document.issued_secret()) {
+        if let Some(secret) = list.secret(&name).await? {
+            named.insert(name, secret);
         }
     }
     let stateful_sets = list.all("StatefulSets").await?;
@@ -123,6 +138,10 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
     let now = Timestamp::now();
     let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &pods, now)).await;
     warnings.extend(warnings::overdue(&pods, now));
+    let mut optional = BTreeMap::new();
+    for kind in kinds {
+        optional.insert(*kind, list.optional(*kind, kind.is_asked_for(&document.spec)).await?);
+    }
     Ok(Observed {
         secrets: list.all("Secrets").await?,
         config_maps: list.all("ConfigMaps").await?,
@@ -135,6 +154,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform) -> Result<Observe
         claims: list.all("PersistentVolumeClaims").await?,
         disruption_budgets: list.all("PodDisruptionBudgets").await?,
         network_policies: list.all("NetworkPolicies").await?,
+        optional,
         named,
         warnings,
         mongodb_members: None,
@@ -178,10 +198,30 @@ impl Lister<'_> {
         Ok(api.list(&self.params).await.map_err(|source| Error { kind, source: Box::new(source) })?.items)
     }
 
+    /// The objects of a kind that a cluster may not have; none where it has not.
+    async fn optional(&self, kind: Optional, is_asked_for: bool) -> Result<Option<Vec<DynamicObject>>, Error> {
+        let resource = kind.resource();
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
+        match api.list(&self.params).await {
+            Ok(list) => Ok(Some(list.items.into_iter().map(|item| named_by_itself(kind, item)).collect())),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            // Without the right to look there is nothing of ours either, and nobody needs it.
+            Err(kube::Error::Api(status)) if status.code == 403 && !is_asked_for => Ok(None),
+            Err(source) => Err(Error { kind: kind.plural(), source: Box::new(source) }),
+        }
+    }
+
     async fn secret(&self, name: &str) -> Result<Option<Secret>, Error> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), self.namespace);
         api.get_opt(name).await.map_err(|source| Error { kind: "Secrets", source: Box::new(source) })
     }
+}
+
+/// An object of a list, which does not say what it is, as it would be if it were alone.
+fn named_by_itself(kind: Optional, mut object: DynamicObject) -> DynamicObject {
+    object.types = Some(kind.types());
+    object.metadata.managed_fields = None;
+    object
 }
 
 /// Whether a pod takes requests.

@@ -67,6 +67,12 @@ reasons! {
     InvalidSpec,
     /// The document names a Secret that is not there or lacks a key.
     ReferenceInvalid,
+    /// The document asks for a kind of object that the cluster does not know.
+    KindMissing,
+    /// A certificate that somebody else makes is not there yet, or not as it should be.
+    CertificateNotReady,
+    /// No Gateway takes the route, or one refuses it.
+    RouteNotAccepted,
     /// A value of a Secret of the platform's own cannot be used.
     SecretBroken,
     /// A Secret without which data cannot be read has gone.

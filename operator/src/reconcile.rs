@@ -13,6 +13,7 @@ use rand::RngExt as _;
 use tracing::Instrument as _;
 
 use crate::api::{ChatPlatform, ChatPlatformStatus};
+use crate::asked::Asked;
 use crate::build::{Applied, Component, HorizontalPodAutoscaler, Resources};
 use crate::lease::Leadership;
 use crate::observe::Observed;
@@ -37,6 +38,7 @@ pub struct Context {
     leadership: Leadership,
     metrics: Arc<Metrics>,
     proven: Proven,
+    asked: Asked,
     memory: Mutex<HashMap<String, Memory>>,
 }
 
@@ -108,12 +110,13 @@ impl Error {
 ///
 /// Answers what the servers said, and how long the platform may be left alone if it is at rest.
 async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisioned, Duration), Error> {
-    let mut observed = observe::observe(&context.client, document).await?;
+    let uid = document.meta().uid.as_deref().unwrap_or_default();
+    let kinds = context.asked.of(uid, &document.spec);
+    let mut observed = observe::observe(&context.client, document, &kinds).await?;
+    context.asked.learn(uid, &document.spec, &observed);
     observed.operator_namespace.clone_from(&context.namespace);
-    if let Some(uid) = document.meta().uid.as_deref() {
-        observed.mongodb_members = context.proven.mongodb_members(uid);
-        observed.mongodb_serves = context.proven.mongodb_serves(uid);
-    }
+    observed.mongodb_members = context.proven.mongodb_members(uid);
+    observed.mongodb_serves = context.proven.mongodb_serves(uid);
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;
@@ -270,8 +273,15 @@ impl Context {
             leadership,
             metrics,
             proven: Proven::default(),
+            asked: Asked::default(),
             memory: Mutex::default(),
         }
+    }
+
+    /// What is known of the kinds that a cluster may not have.
+    #[must_use]
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Forgets all platforms but those of which `exists` says that they are there.
@@ -280,6 +290,7 @@ impl Context {
             let keep = exists(uid);
             if !keep {
                 self.proven.forget(uid);
+                self.asked.forget(uid);
             }
             keep
         });

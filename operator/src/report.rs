@@ -4,6 +4,7 @@
 mod certificate;
 mod components;
 mod conditions;
+mod entrance;
 mod trouble;
 
 use jiff::Timestamp;

@@ -5,6 +5,7 @@
 
 mod defaults;
 mod hibernation;
+mod issued;
 pub mod mongodb_release;
 mod notation;
 mod platform;
@@ -26,7 +27,7 @@ pub use platform::{
 };
 
 use crate::api::ChatPlatform;
-use crate::build::{Component, edge};
+use crate::build::{Component, Optional, edge};
 use crate::observe::Observed;
 use crate::reason::Reason;
 use crate::secrets::{self, Existing, Externals, Material, Names};
@@ -40,6 +41,9 @@ pub enum Error {
     /// The document names a Secret that is not there or lacks a key.
     #[error("{}", list(.0))]
     Reference(Vec<Fault>),
+    /// The document asks for what the cluster does not know.
+    #[error("{}", list(.0))]
+    Kind(Vec<Fault>),
     /// The platform's own Secrets cannot be completed.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
@@ -52,6 +56,7 @@ impl Error {
         match self {
             Self::Spec(_) => Reason::InvalidSpec,
             Self::Reference(_) => Reason::ReferenceInvalid,
+            Self::Kind(_) => Reason::KindMissing,
             Self::Secrets(error) => error.category(),
         }
     }
@@ -81,6 +86,7 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Platform, Error> {
     let parsed = spec::parse(document, observed).map_err(Error::Spec)?;
+    known(document, observed).map_err(Error::Kind)?;
     let references = references(document, &parsed, observed).map_err(Error::Reference)?;
     let names = Names {
         platform: document.name_any(),
@@ -123,6 +129,18 @@ pub fn validate(
     })
 }
 
+/// Whether the cluster knows the kinds that the document asks for.
+fn known(document: &ChatPlatform, observed: &Observed) -> Result<(), Vec<Fault>> {
+    let asked = Optional::ALL.into_iter().filter(|kind| kind.is_asked_for(&document.spec));
+    let fault = |kind: Optional| {
+        let resource = kind.resource();
+        let message = format!("the cluster knows no {} of {}: {}", resource.kind, resource.api_version, kind.cure());
+        Fault { field: kind.field().into(), message }
+    };
+    let faults: Vec<Fault> = asked.filter(|kind| observed.lacks(*kind)).map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
 /// What the document says of Secrets of the user's own.
 struct References {
     tls: TlsSource,
@@ -134,27 +152,47 @@ fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observe
     let mut faults = Vec::new();
     let mut get = |name: &str, keys: &[&str], field: &str| {
         let secret = observed.named.get(name);
-        faults.extend(missing(secret, name, keys, field));
-        secret
+        let missing = missing(secret, name, keys, field);
+        let is_whole = missing.is_empty();
+        faults.extend(missing);
+        secret.filter(|_| is_whole)
     };
-    let tls = match &parsed.tls_secret {
-        None => TlsSource::Own,
-        Some(name) => {
-            let secret = get(name, &["tls.crt", "tls.key"], "spec.tls.secretName");
-            let certificate = secret.and_then(|secret| secret.data.as_ref()?.get("tls.crt"));
-            let certificate = certificate.map(|pem| String::from_utf8_lossy(&pem.0).into_owned()).unwrap_or_default();
-            TlsSource::Secret { name: name.clone(), certificate }
-        }
+    let mut externals = Externals::default();
+    let own_certificate = match &parsed.tls {
+        spec::Tls::Secret(name) => get(name, &["tls.crt", "tls.key"], "spec.tls.secretName"),
+        spec::Tls::Own | spec::Tls::Issued(_) => None,
     };
     if let Some(name) = parsed.email.as_ref().and_then(|email| email.credentials.as_ref()) {
         get(name, &["username", "password"], "spec.email.credentialsSecretRef.name");
     }
-    let mut externals = Externals::default();
     for external in spec::externals(&document.spec) {
         if let Some(secret) = get(external.secret, external.keys, external.field) {
             externals.insert(external.component.name(), secret.clone());
         }
     }
+    if let Some(secret) = own_certificate {
+        match secrets::check_certificate(secret) {
+            Ok(()) => externals.insert(Component::Edge.name(), secret.clone()),
+            Err(fault) => faults.push(Fault {
+                field: "spec.tls.secretName".into(),
+                message: format!(
+                    "the Secret {:?}, {fault}; the edge keeps the certificate that it has",
+                    secret.name_any()
+                ),
+            }),
+        }
+    }
+    let tls = match &parsed.tls {
+        spec::Tls::Own => TlsSource::Own,
+        spec::Tls::Secret(_) => TlsSource::Secret,
+        spec::Tls::Issued(issuer) => {
+            let found = issued::look(document, observed);
+            if let Some(secret) = found.certificate {
+                externals.insert(Component::Edge.name(), secret.clone());
+            }
+            TlsSource::Issued { issuer: issuer.clone(), waits: found.waits }
+        }
+    };
     if faults.is_empty() { Ok(References { tls, externals }) } else { Err(faults) }
 }
 

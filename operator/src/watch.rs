@@ -5,7 +5,7 @@ mod news;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use news::News;
 
 use crate::api::ChatPlatform;
-use crate::build::{HorizontalPodAutoscaler, labels};
+use crate::build::{HorizontalPodAutoscaler, Optional, labels};
 use crate::reconcile::{Context, error_policy, reconcile};
 
 type Document = DeserializeGuard<ChatPlatform>;
@@ -67,6 +67,12 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
     let made = kind::<HorizontalPodAutoscaler>();
     let wishes = changes(&client, namespace, &made, ours(), News::of_wishes());
     controller = controller.watches_stream_with(wishes, |object| platform_of(&object), made);
+    for asked in Optional::ALL {
+        let (begun, kind) = (context.asked().begun(asked), asked.resource());
+        let changes = changes(&client, namespace, &kind, ours(), News::all());
+        let changes = begun.cancelled_owned().map(move |()| changes).flatten_stream();
+        controller = controller.watches_stream_with(changes, |object| platform_of(&object), kind);
+    }
     // All of them: users' own carry no label of ours.
     let secrets = changes(&client, namespace, &kind::<Secret>(), watcher::Config::default(), News::all());
     controller
@@ -142,8 +148,10 @@ fn platform_of(object: &PartialObjectMeta) -> Option<ObjectRef<Document>> {
 /// The platforms whose documents name a Secret.
 fn naming(documents: &Store<Document>, secret: &PartialObjectMeta) -> Vec<ObjectRef<Document>> {
     let (name, namespace) = (secret.metadata.name.as_deref(), secret.metadata.namespace.as_deref());
-    let names =
-        |document: &ChatPlatform| name.is_some_and(|name| document.spec.named_secrets().any(|named| named == name));
+    let names = |document: &ChatPlatform| {
+        let is_issued = document.issued_secret().as_deref() == name;
+        name.is_some_and(|name| is_issued || document.spec.named_secrets().any(|named| named == name))
+    };
     documents
         .state()
         .iter()

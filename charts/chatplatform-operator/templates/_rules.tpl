@@ -22,10 +22,11 @@
   resources: [statefulsets, deployments]
   verbs: [get, list, watch, create, patch, delete]
 # Why a component is not ready, and whether a server is there to be logged in to. Members of a replica set are restarted one by one,
-# by deleting their pods.
+# by deleting their pods. Those of the edge are told of a renewed certificate by an annotation, at which the kubelet looks at the mounted
+# Secret at once, and not within one or two minutes.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, delete]
+  verbs: [list, patch, delete]
 # Whether a platform has data already: then its keys must not be made anew. Volumes are enlarged, and those of former members of a
 # replica set removed, which a StatefulSet does not do.
 - apiGroups: [""]
@@ -42,6 +43,19 @@
 # Who may connect to whom; without it every pod of the cluster reaches the servers, as far as it has a password.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+# The way in for `spec.exposure.type: Ingress`. This kind and the two below are only looked at where a document asks for them, or may have
+# done so before.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+# The way in for `spec.exposure.type: Gateway`.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+# What cert-manager is asked for by `spec.tls.issuerRef`.
+- apiGroups: [cert-manager.io]
+  resources: [certificates]
   verbs: [get, list, watch, create, patch, delete]
 # What happened, for people; the same again is counted in the event that is there. Why Kubernetes makes no pod or mounts no volume is
 # in events alone, and is read while one is missing.

@@ -1,5 +1,7 @@
 //! Programs that are to be had as Go modules, built once per version into the cache.
 
+mod traefik;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,16 @@ pub const METRICS_SERVER: Tool = Tool {
 /// The S3 server of a managed object store.
 pub const VERSITYGW: Tool =
     Tool { name: "versitygw", module: "github.com/versity/versitygw", version: "v1.8.0", package: "/cmd/versitygw" };
+
+/// An ingress controller that knows Ingresses and the Gateway API, for the scenarios that ask for it by name. The modules that are not to be
+/// had, or not in a version that fits, have others in their place: see `traefik`.
+pub const TRAEFIK: Tool =
+    Tool { name: "traefik", module: "github.com/traefik/traefik/v3", version: "v3.7.13", package: "/cmd/traefik" };
+/// The definitions of the Gateway API that it is made for.
+pub const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "v1.6.1");
+
+/// The definitions of cert-manager.
+pub const CERT_MANAGER: (&str, &str) = ("github.com/cert-manager/cert-manager", "v1.21.2");
 
 /// Every tool of a machine without registries, the longest build first.
 pub const OFFLINE: [Tool; 7] = [COREDNS, METRICS_SERVER, HELM, LOCAL_PATH, CRICTL, VERSITYGW, KIND];
@@ -122,7 +134,12 @@ pub fn kubernetes_place(cache: &Cache) -> Result<PathBuf> {
 
 /// The folder of `tool`'s module in the Go module cache.
 pub fn module_directory(tool: &Tool) -> Result<PathBuf> {
-    let download = download(Path::new("/"), &format!("{}@{}", tool.module, tool.version))?;
+    directory_of(tool.module, tool.version)
+}
+
+/// The folder of a module in the Go module cache.
+pub fn directory_of(module: &str, version: &str) -> Result<PathBuf> {
+    let download = download(Path::new("/"), &format!("{module}@{version}"))?;
     Ok(download["Dir"].as_str().context("go mod download named no folder")?.into())
 }
 
@@ -135,6 +152,9 @@ const CURE: &str = "Go modules come from the module proxy that `go env GOPROXY` 
 
 fn build(cache: &Cache, tool: &Tool, place: &Path, log: &Log) -> Result<()> {
     let module = workshop(cache, tool.name)?;
+    if tool.name == TRAEFIK.name {
+        traefik::furnish(&module)?;
+    }
     let package = format!("{}{}", tool.module, tool.package);
     go(&module).args(["get", &format!("{package}@{}", tool.version)]).log(log).execute()?;
     let fresh = module.join("built");

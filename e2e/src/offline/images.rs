@@ -73,6 +73,10 @@ const COMPILED: [Image; 5] = [
     },
 ];
 
+/// For the scenarios that ask for it by name: no node holds it beforehand.
+pub const TRAEFIK: Image =
+    Image { name: "docker.io/library/traefik:v3.7.13", folder: "traefik", ingredient: Ingredient::Tool(&go::TRAEFIK) };
+
 const KUBERNETES: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
 const LOCAL_PATH: &str = "chatplatform.invalid/local-path-provisioner:v0.0.30";
@@ -133,6 +137,12 @@ pub fn ensure_packaged(cache: &Cache, progress: &Progress, docker: &Docker) -> R
 /// Builds what is made of Go programs.
 pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
     ensure_all(cache, progress, docker, &COMPILED)
+}
+
+/// Builds [`TRAEFIK`], and first the program in it, which takes many minutes.
+pub fn ensure_traefik(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
+    go::ensure(cache, progress, &go::TRAEFIK)?;
+    ensure_all(cache, progress, docker, &[TRAEFIK])
 }
 
 /// Two at a time: while one waits for a registry, the other unpacks.

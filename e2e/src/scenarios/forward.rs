@@ -6,6 +6,7 @@ use url::Url;
 
 use super::listener::Listener;
 use super::site::Site;
+use crate::cluster::Cluster;
 
 /// `kubectl port-forward`, for as long as this lives. It ends with the pod that it leads to.
 pub(crate) struct Forward {
@@ -18,17 +19,22 @@ pub(crate) struct Forward {
 impl Forward {
     /// From any free port of `localhost`; `target` is such as `pod/acme-mongodb-0`.
     pub(crate) fn to(site: &Site, target: &str, port: u16) -> Result<Self> {
-        Self::open(site, target, &format!(":{port}"), "localhost")
+        Self::open(&site.cluster, &site.namespace, target, &format!(":{port}"), "localhost")
+    }
+
+    /// The same into another namespace than the platform's.
+    pub(crate) fn elsewhere(cluster: &Cluster, namespace: &str, target: &str, port: u16) -> Result<Self> {
+        Self::open(cluster, namespace, target, &format!(":{port}"), "localhost")
     }
 
     /// From the same port of one of this machine's loopback addresses.
     pub(crate) fn at(site: &Site, target: &str, port: u16, address: &str) -> Result<Self> {
-        Self::open(site, target, &format!("{port}:{port}"), address)
+        Self::open(&site.cluster, &site.namespace, target, &format!("{port}:{port}"), address)
     }
 
-    fn open(site: &Site, target: &str, ports: &str, address: &str) -> Result<Self> {
-        let arguments = ["port-forward", "--namespace", &site.namespace, "--address", address, target, ports];
-        let process = Listener::start(&site.cluster, &arguments, port_of)?;
+    fn open(cluster: &Cluster, namespace: &str, target: &str, ports: &str, address: &str) -> Result<Self> {
+        let arguments = ["port-forward", "--namespace", namespace, "--address", address, target, ports];
+        let process = Listener::start(cluster, &arguments, port_of)?;
         Ok(Self { port: process.port, _process: process })
     }
 }

@@ -7,6 +7,7 @@ mod chronicle;
 mod data;
 pub(crate) mod deletion;
 mod documents;
+mod exposure;
 mod external;
 pub(crate) mod faults;
 pub(crate) mod forward;
@@ -22,6 +23,7 @@ mod neighbours;
 mod network;
 mod notifications;
 mod object_storage;
+mod onlooker;
 mod operator;
 mod people;
 pub(crate) mod process;
@@ -110,6 +112,9 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     notifications::who_was_there_gets_no_notification,
     tracing::one_trace_id_goes_from_the_edge_to_the_consumer,
     browser::two_people_register_in_a_browser_and_chat_live,
+    exposure::a_kind_that_the_cluster_does_not_know_is_told_and_what_runs_is_not_touched,
+    exposure::a_renewed_certificate_is_live_within_a_minute_a_broken_one_never_and_no_connection_is_closed,
+    exposure::an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_edge,
     quiet::at_rest_nothing_changes_for_a_minute,
     quiet::an_idle_operator_takes_at_most_13_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
@@ -164,7 +169,12 @@ pub(crate) fn prepare() -> Result<()> {
 }
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
-pub(crate) const BY_NAME: &[Scenario] = scenarios![network::a_pod_that_is_not_of_the_platform_reaches_no_server,];
+pub(crate) const BY_NAME: &[Scenario] = scenarios![
+    network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
+    exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
+    exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
+];
 
 /// Runs `scenarios` one after the other, printing how each went.
 pub(crate) fn run(scenarios: &[&Scenario], stage: &Stage, progress: &Progress) -> Tally {

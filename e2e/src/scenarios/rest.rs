@@ -38,9 +38,10 @@ impl Rest {
         Ok(Self { agent: RefCell::new(agent(authority, patience)?), url: url.to_owned(), patience })
     }
 
-    /// For a server of this machine that speaks without TLS.
+    /// For a server of this machine that speaks without TLS. A redirect is an answer.
     pub(crate) fn unencrypted(url: &str) -> Self {
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        let config =
+            Agent::config_builder().http_status_as_error(false).max_redirects(0).timeout_global(Some(PATIENCE));
         Self { agent: RefCell::new(config.build().into()), url: url.to_owned(), patience: PATIENCE }
     }
 

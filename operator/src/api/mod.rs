@@ -25,7 +25,7 @@ pub use autoscaling::{Autoscaling, Behavior, PolicyType, ScalingPolicy, ScalingR
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
 pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
 pub use email::{Email, EmailTls, SecretRef};
-pub use exposure::{Exposure, ExposureType, SelfSigned, Tls};
+pub use exposure::{Exposure, ExposureType, IssuerRef, ParentRef, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
 pub use network_policy::{NetworkPolicy, NetworkPolicyMode};
 pub use pod_template::{
@@ -133,12 +133,14 @@ pub struct ChatPlatformSpec {
     pub host: String,
 
     /// The certificate of the edge: exactly one of the fields.
-    /// Default: a certificate for spec.host from an authority of the operator's own. Change: rolling restart of the edge.
+    /// Default: a certificate for spec.host from an authority of the operator's own.
+    /// Change, also of the certificate itself: live at the edge within a minute, nothing restarts and no connection is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
     /// How the edge is reached from outside the cluster.
-    /// Default: not at all (a Service of type ClusterIP). Change: the Service is changed in place, nothing restarts.
+    /// Default: not at all (a Service of type ClusterIP). Change: in place, nothing restarts; from or to the types Ingress and Gateway,
+    /// rolling restart of the edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure: Option<Exposure>,
 
@@ -227,6 +229,15 @@ impl ChatPlatformSpec {
         ];
         let tls = self.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
         tls.into_iter().chain(references.into_iter().flatten().map(|reference| reference.name.as_str()))
+    }
+}
+
+impl ChatPlatform {
+    /// Name of the Secret that cert-manager keeps the certificate of the edge in, where the document asks it to.
+    #[must_use]
+    pub fn issued_secret(&self) -> Option<String> {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        self.spec.tls.as_ref()?.issuer_ref.as_ref().map(|_| format!("{name}-edge-tls-issued"))
     }
 }
 

@@ -21,6 +21,12 @@ pub(super) fn object_name(what: &str) -> Rule {
         .message(format!("write the name of {what}: lower-case letters, digits, dashes and dots").as_str())
 }
 
+/// The name of an object such as `what`, that is a label (RFC 1123).
+pub(super) fn label(what: &str) -> Rule {
+    Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message(format!("write the name of {what}: lower-case letters, digits and dashes").as_str())
+}
+
 /// A URL of a server as a whole.
 pub(super) fn base_url(example: &str) -> Rule {
     Rule::new(r"self.matches('^https?://[^/?#@\\s]+/?$')")

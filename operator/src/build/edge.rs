@@ -10,14 +10,15 @@ use super::component::Component;
 use super::container::{container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
 use super::workload::{Pods, Rolling, deployment, leave_first};
-use super::{config, network, nginx, security, service, volume, web};
+use super::{config, exposure, network, nginx, security, service, volume, web};
 use crate::api::ExposureType;
-use crate::validate::{Platform, TlsSource, Upstreams};
+use crate::secrets::EDGE_TLS;
+use crate::validate::{Platform, Upstreams};
 
 const COMPONENT: Component = Component::Edge;
 /// The port of people.
 pub(super) const HTTPS: i32 = 8443;
-/// The port of people who have yet to be sent to the other one.
+/// The port of people who have yet to be sent to the other one, or of the controller that took their requests by https.
 pub(super) const HTTP: i32 = 8080;
 const PROBE: i32 = 8081;
 
@@ -29,14 +30,19 @@ pub const UPSTREAMS: &str = "chatplatform.dev/upstreams";
 pub fn service(platform: &Platform) -> Service {
     let mut https = network::port("https", 443);
     https.node_port = platform.exposure.node_port;
-    let mut service = network::service(platform, COMPONENT, vec![https, network::port("http", 80)]);
-    if !platform.exposure.annotations.is_empty() {
+    let mut http = network::port("http", exposure::PORT);
+    if platform.exposure.type_ == ExposureType::Gateway {
+        // HTTP that may become a WebSocket (GEP-1911 of the Gateway API, KEP-3726).
+        http.app_protocol = Some("kubernetes.io/ws".into());
+    }
+    let mut service = network::service(platform, COMPONENT, vec![https, http]);
+    if !platform.exposure.type_.is_behind_proxy() && !platform.exposure.annotations.is_empty() {
         service.metadata.annotations = Some(platform.exposure.annotations.clone());
     }
     if let Some(spec) = &mut service.spec {
         spec.type_ = Some(
             match platform.exposure.type_ {
-                ExposureType::ClusterIP => "ClusterIP",
+                ExposureType::ClusterIP | ExposureType::Ingress | ExposureType::Gateway => "ClusterIP",
                 ExposureType::NodePort => "NodePort",
                 ExposureType::LoadBalancer => "LoadBalancer",
             }
@@ -52,13 +58,9 @@ pub fn service(platform: &Platform) -> Service {
 /// another address, is a change of the configuration and so reaches the edge.
 #[must_use]
 pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deployment) {
-    let configuration = configuration(upstreams);
+    let configuration = configuration(upstreams, platform.exposure.type_.is_behind_proxy());
     let mut files = config::config_map(platform, COMPONENT, COMPONENT.name(), [("nginx.conf", configuration.clone())]);
     files.metadata.annotations = Some(BTreeMap::from([(UPSTREAMS.to_owned(), upstreams.to_string())]));
-    let (secret, certificate) = match &platform.tls {
-        TlsSource::Own => (platform.names.object("edge-tls"), platform.material.edge.pem()),
-        TlsSource::Secret { name, certificate } => (name.clone(), certificate.as_str()),
-    };
     let pods = Pods {
         user: security::NGINX,
         init_containers: vec![],
@@ -80,10 +82,11 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
         sidecars: vec![],
         volumes: vec![
             volume::config_map("config", &platform.names.object(COMPONENT.name())),
-            volume::secret("tls", &secret),
+            volume::secret("tls", &platform.names.object(EDGE_TLS)),
             volume::scratch("tmp", "256Mi"),
         ],
-        read_at_start: vec![configuration, certificate.to_owned()],
+        // The certificate is read at each handshake.
+        read_at_start: vec![configuration],
         grace_seconds: 30,
         rolling: Rolling::ByItself,
     };
@@ -97,10 +100,14 @@ fn authority(address: IpAddr, port: i32) -> String {
     }
 }
 
-fn configuration(upstreams: &Upstreams) -> String {
+fn configuration(upstreams: &Upstreams, is_behind_proxy: bool) -> String {
+    let (direct, behind_proxy) = if is_behind_proxy { ("", nginx::BEHIND_PROXY) } else { (nginx::DIRECT, "") };
     nginx::render(
         nginx::EDGE,
         [
+            // These first: they have values of their own.
+            ("DIRECT", direct.to_owned()),
+            ("BEHIND_PROXY", behind_proxy.to_owned()),
             ("GATEWAY", authority(upstreams.gateway, service::PORT)),
             ("WEB", authority(upstreams.web, web::PORT)),
             ("HTTPS_PORT", HTTPS.to_string()),
@@ -114,15 +121,38 @@ fn configuration(upstreams: &Upstreams) -> String {
 mod tests {
     use super::*;
 
+    fn both() -> [String; 2] {
+        let upstreams =
+            Upstreams { gateway: IpAddr::from([10, 0, 0, 1]), web: "fd00::2".parse().unwrap_or(IpAddr::from([0; 4])) };
+        [false, true].map(|is_behind_proxy| configuration(&upstreams, is_behind_proxy))
+    }
+
     #[test]
     fn every_value_of_the_configuration_is_filled_in() {
-        let configuration = configuration(&Upstreams {
-            gateway: IpAddr::from([10, 0, 0, 1]),
-            web: "fd00::2".parse().unwrap_or(IpAddr::from([0; 4])),
-        });
-        assert!(configuration.contains("server 10.0.0.1:8080 "), "{configuration}");
-        assert!(configuration.contains("server [fd00::2]:8080 "), "{configuration}");
-        let left = configuration.split('@').skip(1).find(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
-        assert_eq!(left, None);
+        for configuration in both() {
+            assert!(configuration.contains("server 10.0.0.1:8080 "), "{configuration}");
+            assert!(configuration.contains("server [fd00::2]:8080 "), "{configuration}");
+            let left = configuration.split('@').skip(1).find(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+            assert_eq!(left, None);
+            assert_eq!(configuration.matches("listen 8080;").count(), 1);
+            assert_eq!(configuration.matches("listen 8443 ssl").count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_a_client_says_of_its_address_counts_only_behind_a_proxy() {
+        let [direct, behind_proxy] = both();
+        assert!(!direct.contains("real_ip") && behind_proxy.contains("real_ip_header X-Forwarded-For;"));
+        assert!(!direct.contains("$http_x_forwarded_proto"));
+    }
+
+    #[test]
+    fn the_certificate_is_named_by_a_variable_and_so_read_at_each_handshake() {
+        for configuration in both() {
+            for directive in ["ssl_certificate ", "ssl_certificate_key "] {
+                let value = configuration.split(directive).nth(1).unwrap_or_default();
+                assert!(value.starts_with('$'), "{configuration}");
+            }
+        }
     }
 }

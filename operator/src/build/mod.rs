@@ -4,12 +4,14 @@
 
 pub mod auth;
 pub mod autoscaler;
+pub mod certificate;
 pub mod chat;
 pub mod component;
 pub mod config;
 pub mod container;
 pub mod disruption;
 pub mod edge;
+pub mod exposure;
 pub mod gateway;
 pub mod images;
 pub mod labels;
@@ -20,6 +22,7 @@ pub mod network_policy;
 pub mod nginx;
 pub mod notification;
 pub mod object_storage;
+pub mod optional;
 pub mod overrides;
 pub mod probe;
 pub mod rabbitmq;
@@ -40,9 +43,11 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::DynamicObject;
 
 pub use autoscaler::HorizontalPodAutoscaler;
 pub use component::Component;
+pub use optional::Optional;
 
 use crate::validate::{ObjectStorage, Platform};
 
@@ -73,6 +78,12 @@ pub struct Resources<State> {
     pub disruption_budgets: Vec<PodDisruptionBudget>,
     /// Who may connect to whom.
     pub network_policies: Vec<NetworkPolicy>,
+    /// Certificates that cert-manager is asked for.
+    pub certificates: Vec<DynamicObject>,
+    /// The way to the edge by an ingress controller.
+    pub ingresses: Vec<DynamicObject>,
+    /// The way to the edge by a Gateway.
+    pub http_routes: Vec<DynamicObject>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -121,6 +132,9 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         deployments,
         disruption_budgets,
         network_policies: network_policy::build(platform),
+        certificates: certificate::build(platform).into_iter().collect(),
+        ingresses: exposure::ingress(platform).into_iter().collect(),
+        http_routes: exposure::http_route(platform).into_iter().collect(),
         state: PhantomData,
     }
 }

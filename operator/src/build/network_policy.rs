@@ -98,11 +98,17 @@ fn peers(platform: &Platform, end: End) -> Option<Vec<NetworkPolicyPeer>> {
             pod_selector: Some(labelled(labels::NAME, OPERATOR)),
             ..NetworkPolicyPeer::default()
         },
-        End::Cluster => {
-            NetworkPolicyPeer { namespace_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() }
+        End::Cluster => any_pod(LabelSelector::default()),
+        End::Controller => {
+            let namespace = platform.exposure.controller_namespace.as_ref();
+            any_pod(namespace.map_or_else(LabelSelector::default, |namespace| labelled(NAMESPACE, namespace)))
         }
     };
     Some(vec![peer])
+}
+
+fn any_pod(namespaces: LabelSelector) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { namespace_selector: Some(namespaces), ..NetworkPolicyPeer::default() }
 }
 
 fn labelled(label: &str, value: &str) -> LabelSelector {

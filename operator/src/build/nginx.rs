@@ -8,6 +8,10 @@ pub const COMMAND: [&str; 7] =
 pub const CONFIG: &str = "/etc/nginx-config";
 /// The configuration of the edge, with `@NAME@` where a value goes.
 pub const EDGE: &str = include_str!("nginx/edge.conf");
+/// A part of it, for an edge that people reach by themselves.
+pub const DIRECT: &str = include_str!("nginx/direct.conf");
+/// A part of it, for an edge behind a controller that terminates TLS.
+pub const BEHIND_PROXY: &str = include_str!("nginx/behind_proxy.conf");
 /// The configuration of the web client's server, with `@NAME@` where a value goes.
 pub const WEB: &str = include_str!("nginx/web.conf");
 

@@ -97,6 +97,14 @@ fn exposure() -> impl Strategy<Value = Value> {
         json!({"type": "ClusterIP"}),
         json!({"type": "NodePort", "nodePort": 30443}),
         json!({"type": "LoadBalancer", "annotations": {"cloud.example/internal": "true"}}),
+        json!({"type": "Ingress"}),
+        json!({"type": "Ingress", "className": "traefik", "controllerNamespace": "ingress", "annotations": {"a.example/b": "c"}}),
+        json!({"type": "Gateway", "parentRefs": [{"name": "public"}]}),
+        json!({
+            "type": "Gateway",
+            "parentRefs": [{"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443}, {"name": "b"}],
+            "controllerNamespace": "ingress",
+        }),
     ])
 }
 
@@ -128,6 +136,7 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
         None,
         Some(json!({"selfSigned": {}})),
         Some(json!({"secretName": "own-certificate"})),
+        Some(json!({"issuerRef": {"name": "letsencrypt", "kind": "ClusterIssuer"}})),
     ]);
     let email = prop::sample::select(vec![
         None,
@@ -195,7 +204,7 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
     let observed = Observed {
         services: vec![service("gateway", "10.0.0.1"), service("web", "10.0.0.2")],
         named: [
-            users_own("own-certificate", &["tls.crt", "tls.key"]),
+            certificate("own-certificate"),
             users_own("smtp-login", &["username", "password"]),
             users_own("theirs", &["uri", "url", "accessKeyId", "secretAccessKey"]),
         ]
@@ -204,6 +213,16 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
         ..Observed::default()
     };
     validate(&document, &observed, &mut rand::rng(), jiff::Timestamp::now()).unwrap()
+}
+
+/// A certificate that a person has made, in their Secret.
+pub(crate) fn certificate(name: &str) -> (String, Secret) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["chat.acme.example".to_owned()]).unwrap();
+    let pair = [("tls.crt", params.self_signed(&key).unwrap().pem()), ("tls.key", key.serialize_pem())];
+    let data = pair.map(|(key, pem)| (key.to_owned(), k8s_openapi::ByteString(pem.into_bytes())));
+    let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
+    (name.to_owned(), Secret { metadata, data: Some(data.into()), ..Secret::default() })
 }
 
 /// Every object with its metadata, by JSON, as its kind does not matter.
@@ -218,6 +237,9 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         autoscalers,
         disruption_budgets,
         network_policies,
+        certificates,
+        ingresses,
+        http_routes,
         state: _,
     } = resources;
     let values = |list: Value| list.as_array().unwrap().clone();
@@ -230,6 +252,9 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         json!(autoscalers),
         json!(disruption_budgets),
         json!(network_policies),
+        json!(certificates),
+        json!(ingresses),
+        json!(http_routes),
     ]
     .into_iter()
     .flat_map(values)
@@ -337,7 +362,7 @@ proptest! {
         let resources = build(&platform("acme", &spec));
         let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap();
         let secrets: BTreeSet<_> = resources.secrets.iter().map(|secret| name(&secret.metadata))
-            .chain(["own-certificate".into(), "smtp-login".into()]).collect();
+            .chain(["smtp-login".into()]).collect();
         let config_maps: BTreeSet<_> = resources.config_maps.iter().map(|files| name(&files.metadata)).collect();
         for (_, template, _) in templates(&resources) {
             for volume in template.spec.clone().unwrap().volumes.into_iter().flatten() {
@@ -525,4 +550,89 @@ fn a_change_of_what_is_read_at_start_alone_rolls_the_pods() {
     };
     // Key files are random, so that two platforms differ.
     assert_ne!(digest(&json!({"host": "a.example"})), digest(&json!({"host": "a.example"})));
+}
+
+#[test]
+fn another_certificate_does_not_roll_the_edge() {
+    let template = |spec: Value| {
+        let deployments = build(&platform("acme", &spec)).deployments;
+        deployments
+            .iter()
+            .find(|deployment| deployment.metadata.name.as_deref() == Some("acme-edge"))
+            .unwrap()
+            .spec
+            .clone()
+            .unwrap()
+            .template
+    };
+    let own = template(json!({"host": "a.example"}));
+    // Two of the operator's own, one of the user's, and one of cert-manager's.
+    assert_eq!(own, template(json!({"host": "a.example"})));
+    assert_eq!(own, template(json!({"host": "a.example", "tls": {"secretName": "own-certificate"}})));
+    assert_eq!(own, template(json!({"host": "a.example", "tls": {"issuerRef": {"name": "a"}}})));
+}
+
+#[test]
+fn an_ingress_shows_the_certificate_of_the_edge_and_leads_to_its_plain_port() {
+    let spec = json!({
+        "host": "a.example",
+        "exposure": {"type": "Ingress", "className": "traefik", "annotations": {"a.example/b": "c"}},
+    });
+    let resources = build(&platform("acme", &spec));
+    let ingress = json!(resources.ingresses[0]);
+    assert_eq!(ingress["apiVersion"], "networking.k8s.io/v1");
+    assert_eq!(ingress["spec"]["ingressClassName"], "traefik");
+    assert_eq!(ingress["spec"]["tls"], json!([{"hosts": ["a.example"], "secretName": "acme-edge-tls"}]));
+    assert_eq!(ingress["metadata"]["annotations"]["a.example/b"], "c");
+    let backend = &ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
+    let edge = resources
+        .services
+        .iter()
+        .find(|service| Some(backend["name"].as_str().unwrap()) == service.metadata.name.as_deref())
+        .unwrap();
+    let http = edge
+        .spec
+        .as_ref()
+        .unwrap()
+        .ports
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|port| backend["port"]["number"] == port.port)
+        .unwrap();
+    assert_eq!(http.name.as_deref(), Some("http"));
+    assert_eq!(edge.metadata.annotations, None, "they are the Ingress's");
+    assert_eq!(json!(edge.spec)["type"], "ClusterIP");
+    assert!(resources.http_routes.is_empty() && resources.certificates.is_empty());
+}
+
+#[test]
+fn a_route_names_its_gateways_and_leads_to_a_port_that_knows_websockets() {
+    let parents =
+        json!([{"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443}, {"name": "b"}]);
+    let spec = json!({"host": "a.example", "exposure": {"type": "Gateway", "parentRefs": parents}});
+    let resources = build(&platform("acme", &spec));
+    let route = json!(resources.http_routes[0]);
+    assert_eq!(route["apiVersion"], "gateway.networking.k8s.io/v1");
+    assert_eq!(route["kind"], "HTTPRoute");
+    assert_eq!(route["spec"]["parentRefs"], parents);
+    assert_eq!(route["spec"]["hostnames"], json!(["a.example"]));
+    assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "acme-edge", "port": 80}]));
+    let edge = resources.services.iter().find(|service| service.metadata.name.as_deref() == Some("acme-edge")).unwrap();
+    assert_eq!(json!(edge.spec)["ports"][1]["appProtocol"], "kubernetes.io/ws");
+    assert!(resources.ingresses.is_empty());
+}
+
+#[test]
+fn cert_manager_is_asked_for_a_certificate_of_the_host() {
+    let spec = |issuer: Value| json!({"host": "a.example", "tls": {"issuerRef": issuer}});
+    let of = |issuer| json!(build(&platform("acme", &spec(issuer))).certificates[0]);
+    let certificate = of(json!({"name": "letsencrypt"}));
+    assert_eq!(certificate["apiVersion"], "cert-manager.io/v1");
+    assert_eq!(certificate["spec"]["secretName"], "acme-edge-tls-issued");
+    assert_eq!(certificate["spec"]["dnsNames"], json!(["a.example"]));
+    let usual = json!({"name": "letsencrypt", "kind": "Issuer", "group": "cert-manager.io"});
+    assert_eq!(certificate["spec"]["issuerRef"], usual);
+    let other = json!({"name": "pca", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"});
+    assert_eq!(of(other.clone())["spec"]["issuerRef"], other);
 }

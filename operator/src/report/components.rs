@@ -3,8 +3,8 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::ResourceExt as _;
 
-use super::Found;
 use super::trouble::{self, Trouble};
+use super::{Found, entrance};
 use crate::api::ComponentStatus;
 use crate::build::{Component, autoscaler, images};
 use crate::proven::Standing;
@@ -164,6 +164,11 @@ fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option
         && let Some(wait) = &found.roll
     {
         return Some(wait.clone());
+    }
+    if component == Component::Edge
+        && let Some((_, trouble)) = entrance::trouble(found)
+    {
+        return Some(trouble);
     }
     (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::components::Row;
 use super::trouble::Trouble;
-use super::{Found, Outcome, certificate, components};
+use super::{Found, Outcome, certificate, components, entrance};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
@@ -257,6 +257,9 @@ fn reason(found: &Found<'_>, component: Component, row: &ComponentStatus) -> Rea
         Some(Standing::Disagrees(refusal)) => refusal.category,
         Some(Standing::Agrees(agreement)) if !agreement.ready => Reason::NotReady,
         Some(Standing::Waiting) => Reason::PodsNotReady,
+        None if component == Component::Edge => {
+            entrance::trouble(found).map_or(Reason::RollingOut, |(reason, _)| reason)
+        }
         _ => Reason::RollingOut,
     }
 }

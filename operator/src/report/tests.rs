@@ -9,7 +9,7 @@ use super::*;
 use crate::build;
 use crate::proven::Standing;
 use crate::provisioner::{Agreement, Refusal};
-use crate::validate::{Hibernation, validate};
+use crate::validate::{Hibernation, TlsSource, validate};
 
 const EARLIER: &str = "2026-01-01T00:00:00Z";
 const LATER: &str = "2026-01-01T01:00:00Z";
@@ -52,6 +52,9 @@ impl Cluster {
             autoscalers,
             disruption_budgets,
             network_policies,
+            certificates,
+            ingresses,
+            http_routes,
             state: _,
         } = build::build(&platform);
         for set in &mut stateful_sets {
@@ -86,6 +89,9 @@ impl Cluster {
                 autoscalers,
                 disruption_budgets,
                 network_policies,
+                certificates,
+                ingresses,
+                http_routes,
                 state: std::marker::PhantomData,
             },
             observed,
@@ -219,6 +225,21 @@ fn a_server_that_does_not_answer_yet_is_progress() {
     let status = cluster.status(None, EARLIER);
     assert!(is(&status, "Reconciling") && !is(&status, "Stalled"));
     assert_eq!(condition(&status, "MongoDBReady").reason, "MongoDBTimedOut");
+}
+
+#[test]
+fn a_certificate_that_is_waited_for_keeps_the_edge_from_being_ready_and_is_progress() {
+    let mut cluster = Cluster::ready();
+    let issuer = crate::api::IssuerRef { name: "letsencrypt".into(), ..crate::api::IssuerRef::default() };
+    let by_cert_manager =
+        |waits: Option<&str>| TlsSource::Issued { issuer: issuer.clone(), waits: waits.map(Into::into) };
+    cluster.platform.tls = by_cert_manager(Some("waits for cert-manager"));
+    let waiting = cluster.status(None, EARLIER);
+    assert!(!is(&waiting, "EdgeReady") && is(&waiting, "Reconciling") && !is(&waiting, "Stalled"));
+    assert_eq!(condition(&waiting, "EdgeReady").reason, "CertificateNotReady");
+    assert_eq!(condition(&waiting, "Ready").message, "edge: waits for cert-manager");
+    cluster.platform.tls = by_cert_manager(None);
+    assert!(is(&cluster.status(Some(&waiting), LATER), "Ready"));
 }
 
 #[test]

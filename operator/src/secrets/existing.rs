@@ -40,6 +40,16 @@ impl Existing {
         self.data_stored
     }
 
+    /// Whether a certificate is of another authority than this one, by what its Secret says.
+    pub(super) fn is_of_another(&self, secret: &str, authority: &str) -> bool {
+        let value = |keys: &BTreeMap<_, Zeroizing<Vec<u8>>>, key: &str| keys.get(key).map(|value| value.to_vec());
+        let keys = self.secrets.get(secret);
+        keys.is_some_and(|keys| {
+            value(keys, "tls.crt").is_some()
+                && value(keys, super::Names::AUTHORITY).is_none_or(|is| is != authority.as_bytes())
+        })
+    }
+
     /// A value as text; `None` where the Secret or the key is missing.
     pub(super) fn text(&self, secret: &str, key: &str) -> Result<Option<&str>, Error> {
         let Some(value) = self.secrets.get(secret).and_then(|keys| keys.get(key)) else {

@@ -1,4 +1,4 @@
-//! Servers that somebody else runs, as the user's own Secrets tell of them.
+//! Servers that somebody else runs, and a certificate that somebody else made, as the user's own Secrets tell of them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kube::api::ObjectMeta;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::ObjectStorage;
+use super::{Given, ObjectStorage};
 
 /// Where a server is that somebody else runs, and how to log in.
 #[derive(Clone, Debug)]
@@ -48,6 +48,11 @@ impl Externals {
             secret_access_key: SecretString::from(text("secretAccessKey")?),
             is_own: false,
         })
+    }
+
+    /// The certificate of the edge, where the user gave one.
+    pub(super) fn certificate(&self) -> Option<Given> {
+        Given::of(|key| self.text("edge", key))
     }
 
     fn text(&self, component: &str, key: &str) -> Option<String> {

@@ -13,12 +13,14 @@ use super::message_keys::MessageKeys;
 use super::names::Names;
 use super::rendered::Rendered;
 use super::signing_keys::SigningKeys;
-use super::{Connection, Error, Existing, Externals, Login, rabbitmq_definitions, redis_acl};
+use super::{Connection, Error, Existing, Externals, Given, Login, rabbitmq_definitions, redis_acl};
 
 const OPERATOR: &str = "operator";
 const OPAQUE: &str = "Opaque";
 /// Name of the Secret with the members' certificate, after the platform's.
 pub const MONGODB_TLS: &str = "mongodb-tls";
+/// Name of the Secret with the certificate that the edge shows, after the platform's.
+pub const EDGE_TLS: &str = "edge-tls";
 const TLS: &str = "kubernetes.io/tls";
 
 /// Every secret of a platform, complete.
@@ -39,7 +41,41 @@ pub struct Material {
     /// The platform's certificate authority.
     pub authority: Certificate,
     /// The certificate of the edge.
-    pub edge: Certificate,
+    pub edge: EdgeCertificate,
+}
+
+/// The certificate that the edge shows.
+#[derive(Clone, Debug)]
+pub enum EdgeCertificate {
+    /// Signed by the platform's own authority.
+    Own(Certificate),
+    /// Made by somebody else.
+    Given(Given),
+}
+
+impl EdgeCertificate {
+    /// The certificate, and those between it and its authority, PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        match self {
+            Self::Own(own) => own.pem(),
+            Self::Given(given) => given.pem(),
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Self::Own(own) => own.key(),
+            Self::Given(given) => given.key(),
+        }
+    }
+
+    fn own(&self) -> Option<&Certificate> {
+        match self {
+            Self::Own(own) => Some(own),
+            Self::Given(_) => None,
+        }
+    }
 }
 
 /// Secrets of a server that is the platform's own, or the way to one that somebody else runs.
@@ -143,7 +179,10 @@ impl Material {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let authority = authority(existing, names, now)?;
-        let edge = leaf(existing, &authority, &names.object("edge-tls"), "edge", names, names.edge_subjects(), now)?;
+        let edge = match externals.certificate() {
+            Some(given) => EdgeCertificate::Given(given),
+            None => EdgeCertificate::Own(edge(existing, &authority, names, now)?),
+        };
         Ok(Self {
             mongodb: match externals.connection("mongodb", "uri") {
                 Some(connection) => Supply::External(connection),
@@ -195,8 +234,9 @@ impl Material {
     /// When something here is due for renewal, for the next reconcile.
     #[must_use]
     pub fn renew_at(&self) -> Timestamp {
-        let mongodb = self.mongodb.own().map(|own| own.certificate.renew_at());
-        mongodb.map_or(self.edge.renew_at(), |mongodb| mongodb.min(self.edge.renew_at()))
+        let mongodb = self.mongodb.own().map(|own| &own.certificate);
+        let leaves = mongodb.into_iter().chain(self.edge.own()).map(Certificate::renew_at);
+        leaves.min().unwrap_or_else(|| self.authority.renew_at())
     }
 
     /// Digest of what a component reads at its start alone, for an annotation of its pods: when it changes, they must restart.
@@ -263,11 +303,17 @@ impl Material {
         let ring = |object, component, text: &str| {
             Rendered::new(names.object(object), component, OPAQUE, vec![("keys.json", text.to_owned())])
         };
-        let tls = |object, component, certificate: &Certificate, more: Vec<_>| {
-            let own = [("tls.crt", certificate.pem().to_owned()), ("tls.key", certificate.key().to_owned())];
+        let tls = |object, component, (pem, key): (&str, &str), more: Vec<_>| {
+            let own = [("tls.crt", pem.to_owned()), ("tls.key", key.to_owned())];
             Rendered::new(names.object(object), component, TLS, own.into_iter().chain(more).collect())
         };
         let chain = (Names::AUTHORITY, self.authority.pem().to_owned());
+        let edge_chain = match &self.edge {
+            EdgeCertificate::Own(_) => Some(chain.clone()),
+            EdgeCertificate::Given(given) => {
+                given.authority().map(|authority| (Names::AUTHORITY, authority.to_owned()))
+            }
+        };
         let mut rendered = vec![
             service("auth", vec![mongodb_uri("auth"), redis_url("auth"), rabbitmq_uri("auth")]),
             service("chat", vec![mongodb_uri("chat"), redis_url("chat"), rabbitmq_uri("chat")]),
@@ -283,14 +329,15 @@ impl Material {
             service("notification", vec![mongodb_uri("notification"), rabbitmq_uri("notification")]),
             ring("signing-keys", "auth", self.signing_keys.text()),
             ring("message-keys", "chat", self.message_keys.text()),
-            tls("ca", "edge", &self.authority, vec![]),
-            tls("edge-tls", "edge", &self.edge, vec![chain.clone()]),
+            tls("ca", "edge", (self.authority.pem(), self.authority.key()), vec![]),
+            tls(EDGE_TLS, "edge", (self.edge.pem(), self.edge.key()), edge_chain.into_iter().collect()),
         ];
         if let Some(own) = self.mongodb.own() {
             rendered.push(of("mongodb", vec![("keyfile", own.key_file.expose_secret().to_owned())]));
             // The server wants certificate and key in one file.
             let both = format!("{}{}", own.certificate.pem(), own.certificate.key());
-            rendered.push(tls(MONGODB_TLS, "mongodb", &own.certificate, vec![("tls.pem", both), chain]));
+            let pair = (own.certificate.pem(), own.certificate.key());
+            rendered.push(tls(MONGODB_TLS, "mongodb", pair, vec![("tls.pem", both), chain]));
         }
         if let Some(own) = self.redis.own() {
             rendered.push(of(
@@ -445,6 +492,15 @@ fn authority(existing: &Existing, names: &Names, now: Timestamp) -> Result<Certi
         Some(authority) if now < authority.not_after() => Ok(authority),
         _ => Certificate::authority(&secret, &names.platform, now),
     }
+}
+
+/// The edge's own certificate. One that somebody else made may be in its place, from when the document named it: it is replaced.
+fn edge(existing: &Existing, authority: &Certificate, names: &Names, now: Timestamp) -> Result<Certificate, Error> {
+    let secret = names.object(EDGE_TLS);
+    if existing.is_of_another(&secret, authority.pem()) {
+        return authority.issue(&secret, &names.object("edge"), names.edge_subjects(), now);
+    }
+    leaf(existing, authority, &secret, "edge", names, names.edge_subjects(), now)
 }
 
 fn leaf(

@@ -19,11 +19,13 @@
 //! | `<p>-ca` | `tls.crt`, `tls.key` |
 //! | `<p>-edge-tls` | `tls.crt`, `tls.key`, `ca.crt` |
 //!
+//! `<p>-edge-tls` is what the edge shows, whoever made it: a certificate of the user's is copied there, once it has been looked through.
 //! Of a server that somebody else runs ([`Externals`]) there is no Secret of its own; the services' Secrets hold what the user's says.
 
 mod certificate;
 mod existing;
 mod external;
+mod given;
 mod login;
 mod material;
 mod message_keys;
@@ -36,8 +38,9 @@ mod signing_keys;
 pub use certificate::{Certificate, Face, face};
 pub use existing::Existing;
 pub use external::{Connection, Externals};
+pub use given::{Given, check as check_certificate};
 pub use login::Login;
-pub use material::{MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
+pub use material::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
 pub use message_keys::MessageKeys;
 pub use names::Names;
 pub use rabbitmq_definitions::password_hash as rabbitmq_password_hash;

@@ -17,6 +17,13 @@ pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dashed)
 }
 
+/// A kind of objects.
+pub(super) fn is_kind(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// A registry: a host with an optional port, and a path if need be.
 pub(super) fn is_registry(text: &str) -> bool {
     let text = text.strip_suffix('/').unwrap_or(text);
@@ -130,6 +137,11 @@ mod tests {
     #[test]
     fn the_name_of_an_object_is_a_subdomain() {
         check(is_object_name, &["a", "my-secret.v2", "0"], &["", "My", "a_b", "-a", "a-", "a..b", "a/b", "a b"]);
+    }
+
+    #[test]
+    fn a_kind_begins_with_a_capital_letter() {
+        check(is_kind, &["Issuer", "AWSPCAClusterIssuer", "V2"], &["", "issuer", "Cluster-Issuer", "Cluster Issuer"]);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
 
 use super::hibernation::Hibernation;
-use crate::api::{Behavior, DeletionPolicy, EmailTls, ExposureType, NetworkPolicyMode, PullPolicy, Quantity};
+use crate::api::{
+    Behavior, DeletionPolicy, EmailTls, ExposureType, IssuerRef, NetworkPolicyMode, ParentRef, PullPolicy, Quantity,
+};
 use crate::build::Component;
 use crate::secrets::{Externals, Material, Names};
 
@@ -35,9 +37,9 @@ pub struct Platform {
     pub images: Images,
     /// The host name that people use.
     pub host: String,
-    /// The certificate of the edge.
+    /// Where the certificate of the edge comes from.
     pub tls: TlsSource,
-    /// The Service of the edge.
+    /// The way to the edge.
     pub exposure: Exposure,
     /// What stands behind the edge, once it is known.
     pub upstreams: Option<Upstreams>,
@@ -111,29 +113,37 @@ pub struct Images {
     pub pull_secrets: Vec<String>,
 }
 
-/// The certificate of the edge.
-#[derive(Clone, Debug)]
+/// Where the certificate of the edge comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum TlsSource {
-    /// One from the operator's own authority.
+    /// The operator's own authority.
     Own,
-    /// The user's.
-    Secret {
-        /// Name of the Secret.
-        name: String,
-        /// The certificate chain, PEM.
-        certificate: String,
+    /// A Secret of the user's.
+    Secret,
+    /// cert-manager, which is asked for it.
+    Issued {
+        /// By whom it is signed.
+        issuer: IssuerRef,
+        /// What it takes until it is there, while it is not.
+        waits: Option<String>,
     },
 }
 
-/// The Service of the edge.
+/// The way to the edge.
 #[derive(Clone, Debug, Default)]
 pub struct Exposure {
     /// Its type.
     pub type_: ExposureType,
     /// The port of every node, if the user chose one.
     pub node_port: Option<i32>,
-    /// Its annotations.
+    /// The class of the Ingress, if the user chose one.
+    pub class_name: Option<String>,
+    /// Annotations of the Ingress, the route or the Service.
     pub annotations: BTreeMap<String, String>,
+    /// The Gateways that take the route.
+    pub parents: Vec<ParentRef>,
+    /// Where the pods are that requests come by, if the user said so.
+    pub controller_namespace: Option<String>,
 }
 
 /// The addresses behind the edge. Reads and writes as `gateway=10.96.0.7,web=10.96.0.9`.

@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Served, Servers, Workload};
 use super::{Fault, notation, release};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
-use crate::build::Component;
+use crate::build::{Component, certificate};
 use crate::observe::Observed;
 
 /// The fields that stand on their own.
@@ -20,7 +20,7 @@ use crate::observe::Observed;
 pub(super) struct Parsed {
     pub(super) version: String,
     pub(super) images: Images,
-    pub(super) tls_secret: Option<String>,
+    pub(super) tls: Tls,
     pub(super) exposure: Exposure,
     pub(super) edge: Workload,
     pub(super) gateway: Workload,
@@ -34,6 +34,14 @@ pub(super) struct Parsed {
     pub(super) rabbitmq: Served<Servers>,
     pub(super) object_storage: ObjectStorage,
     pub(super) email: Option<Email>,
+}
+
+/// What the document says of the certificate of the edge.
+#[derive(Clone, Debug)]
+pub(super) enum Tls {
+    Own,
+    Secret(String),
+    Issued(api::IssuerRef),
 }
 
 /// Reads a document, and lists everything that is wrong with it rather than the first thing.
@@ -58,7 +66,7 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
     let parsed = Parsed {
         version: check.version(spec.version.as_deref(), running),
         images: check.images(spec.images.as_ref()),
-        tls_secret: check.tls(spec.tls.as_ref()),
+        tls: check.tls(spec.tls.as_ref()),
         exposure: check.exposure(spec.exposure.as_ref()),
         edge: check.workload(Component::Edge, spec.edge.as_ref()),
         gateway: check.workload(Component::Gateway, spec.gateway.as_ref()),
@@ -198,18 +206,45 @@ impl Checker<'_> {
         }
     }
 
-    fn tls(&mut self, tls: Option<&api::Tls>) -> Option<String> {
-        let tls = tls?;
-        if tls.secret_name.is_some() == tls.self_signed.is_some() {
+    fn tls(&mut self, tls: Option<&api::Tls>) -> Tls {
+        let Some(tls) = tls else { return Tls::Own };
+        let sources = [tls.self_signed.is_some(), tls.secret_name.is_some(), tls.issuer_ref.is_some()];
+        if sources.into_iter().filter(|is_there| *is_there).count() != 1 {
             self.fault(
                 "spec.tls",
-                "takes exactly one of selfSigned and secretName: write one of them, or leave spec.tls out",
+                "takes exactly one of selfSigned, secretName and issuerRef: write one of them, or leave spec.tls out",
             );
         }
         if let Some(name) = &tls.secret_name {
             self.secret("spec.tls.secretName", name);
+            return Tls::Secret(name.clone());
         }
-        tls.secret_name.clone()
+        match &tls.issuer_ref {
+            Some(issuer) => {
+                self.issuer(issuer);
+                Tls::Issued(issuer.clone())
+            }
+            None => Tls::Own,
+        }
+    }
+
+    fn issuer(&mut self, issuer: &api::IssuerRef) {
+        self.object_name("spec.tls.issuerRef.name", &issuer.name, "an issuer");
+        if let Some(kind) = issuer.kind.as_ref().filter(|kind| !notation::is_kind(kind)) {
+            let cure = "write a kind, such as Issuer or ClusterIssuer";
+            self.fault("spec.tls.issuerRef.kind", format!("{kind:?} is no kind: {cure}"));
+        }
+        if let Some(group) = issuer.group.as_ref().filter(|group| !notation::is_object_name(group)) {
+            let cure = "write an API group, such as cert-manager.io";
+            self.fault("spec.tls.issuerRef.group", format!("{group:?} is no API group: {cure}"));
+        }
+        let is_own = issuer.group.as_ref().is_none_or(|group| group == certificate::GROUP);
+        if is_own && issuer.kind.as_ref().is_some_and(|kind| !["Issuer", "ClusterIssuer"].contains(&kind.as_str())) {
+            self.fault(
+                "spec.tls.issuerRef.kind",
+                "takes Issuer or ClusterIssuer: write one of them, or the group of an issuer that is not cert-manager's own",
+            );
+        }
     }
 
     fn exposure(&mut self, exposure: Option<&api::Exposure>) -> Exposure {
@@ -222,8 +257,62 @@ impl Checker<'_> {
             }
             self.port("spec.exposure.nodePort", port);
         }
+        if let Some(name) = &exposure.class_name {
+            if type_ != ExposureType::Ingress {
+                let cure = "needs spec.exposure.type Ingress: set the type, or leave className out";
+                self.fault("spec.exposure.className", cure);
+            }
+            self.object_name("spec.exposure.className", name, "an IngressClass");
+        }
+        self.parents(&exposure.parent_refs, type_);
+        if let Some(namespace) = &exposure.controller_namespace {
+            if !type_.is_behind_proxy() {
+                let cure =
+                    "needs spec.exposure.type Ingress or Gateway: set the type, or leave controllerNamespace out";
+                self.fault("spec.exposure.controllerNamespace", cure);
+            }
+            self.namespace("spec.exposure.controllerNamespace", namespace);
+        }
         self.annotations("spec.exposure.annotations", &exposure.annotations);
-        Exposure { type_, node_port: exposure.node_port, annotations: exposure.annotations }
+        Exposure {
+            type_,
+            node_port: exposure.node_port,
+            class_name: exposure.class_name,
+            annotations: exposure.annotations,
+            parents: exposure.parent_refs,
+            controller_namespace: exposure.controller_namespace,
+        }
+    }
+
+    fn parents(&mut self, parents: &[api::ParentRef], type_: ExposureType) {
+        const FIELD: &str = "spec.exposure.parentRefs";
+        if parents.is_empty() == (type_ == ExposureType::Gateway) {
+            let cure = "write the Gateways that take the route, or leave parentRefs out and choose another type";
+            self.fault(FIELD, format!("this field and spec.exposure.type Gateway need each other: {cure}"));
+        }
+        if parents.len() > 8 {
+            self.fault(FIELD, format!("{} are too many: write at most 8", parents.len()));
+        }
+        for (place, parent) in parents.iter().enumerate() {
+            let field = |name: &str| format!("{FIELD}[{place}].{name}");
+            self.object_name(field("name"), &parent.name, "a Gateway");
+            if let Some(namespace) = &parent.namespace {
+                self.namespace(&field("namespace"), namespace);
+            }
+            if let Some(section) = &parent.section_name {
+                self.object_name(field("sectionName"), section, "a listener of the Gateway");
+            }
+            if let Some(port) = parent.port {
+                self.port(&field("port"), port);
+            }
+        }
+    }
+
+    fn namespace(&mut self, field: &str, name: &str) {
+        if !notation::is_label(name) {
+            let cure = "write the name of a namespace: lower-case letters, digits and dashes, at most 63";
+            self.fault(field, format!("{name:?} is no name: {cure}"));
+        }
     }
 
     fn annotations(&mut self, field: &str, annotations: &BTreeMap<String, String>) {

@@ -3,10 +3,12 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceSpec};
 use kube::api::ObjectMeta;
+use kube::core::DynamicObject;
 use serde_json::json;
 
 use super::*;
 use crate::build::labels;
+use crate::build::properties::certificate;
 
 fn document(spec: &serde_json::Value) -> ChatPlatform {
     let mut full = json!({"host": "chat.acme.example"});
@@ -27,7 +29,9 @@ fn run(spec: &serde_json::Value, observed: &Observed) -> Result<Platform, Error>
 /// The fields that are at fault.
 fn faults(spec: &serde_json::Value, observed: &Observed) -> Vec<String> {
     match run(spec, observed).unwrap_err() {
-        Error::Spec(faults) | Error::Reference(faults) => faults.into_iter().map(|fault| fault.field).collect(),
+        Error::Spec(faults) | Error::Reference(faults) | Error::Kind(faults) => {
+            faults.into_iter().map(|fault| fault.field).collect()
+        }
         Error::Secrets(error) => panic!("{error}"),
     }
 }
@@ -149,8 +153,76 @@ fn a_certificate_that_is_not_there_or_not_whole_is_waited_for() {
         run(&spec, &half).unwrap_err().to_string(),
         "spec.tls.secretName: the Secret \"mine\" has no key \"tls.key\": add it"
     );
-    let whole = having(&[secret("mine", &[("tls.crt", "c"), ("tls.key", "k")])]);
-    assert!(matches!(run(&spec, &whole).unwrap().tls, TlsSource::Secret { .. }));
+    let (_, certificate) = certificate("mine");
+    let platform = run(&spec, &having(std::slice::from_ref(&certificate))).unwrap();
+    assert_eq!(platform.tls, TlsSource::Secret);
+    assert_eq!(shown(&platform), certificate.data.unwrap()["tls.crt"]);
+}
+
+/// The certificate that the edge is to show.
+fn shown(platform: &Platform) -> ByteString {
+    let secrets = crate::build::secrets::build(platform);
+    let secret = secrets.into_iter().find(|secret| secret.name_any() == "acme-edge-tls").unwrap();
+    secret.data.unwrap()["tls.crt"].clone()
+}
+
+#[test]
+fn a_certificate_that_does_not_fit_its_key_never_becomes_that_of_the_edge() {
+    let spec = json!({"tls": {"secretName": "mine"}});
+    let ((_, mut mine), (_, other)) = (certificate("mine"), certificate("other"));
+    mine.data.as_mut().unwrap().insert("tls.key".into(), other.data.unwrap()["tls.key"].clone());
+    let error = run(&spec, &having(&[mine])).unwrap_err();
+    assert_eq!(error.category(), "ReferenceInvalid");
+    let message = error.to_string();
+    assert!(
+        message.starts_with("spec.tls.secretName: the Secret \"mine\", key \"tls.crt\" does not belong"),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_the_edge_shows_stays_until_cert_manager_has_issued_another() {
+    let spec = json!({"tls": {"issuerRef": {"name": "letsencrypt"}}});
+    let waits = |platform: &Platform| match &platform.tls {
+        TlsSource::Issued { waits, .. } => waits.clone(),
+        other => panic!("{other:?}"),
+    };
+    // A new platform shows one of the operator's own meanwhile.
+    let new = run(&spec, &Observed::default()).unwrap();
+    assert!(waits(&new).unwrap().contains("waits for cert-manager"), "{:?}", new.tls);
+    assert!(shown(&new).0.starts_with(b"-----BEGIN CERTIFICATE"));
+
+    let (_, mine) = certificate("mine");
+    let before = run(&json!({"tls": {"secretName": "mine"}}), &having(&[mine])).unwrap();
+    let mut observed = Observed { secrets: crate::build::secrets::build(&before), ..Observed::default() };
+    let said = json!({"conditions": [{"type": "Ready", "status": "False", "message": "the issuer is not there"}]});
+    let object = DynamicObject::new("acme-edge", &Optional::Certificate.resource()).data(json!({ "status": said }));
+    observed.optional = [(Optional::Certificate, Some(vec![object]))].into();
+    let waiting = run(&spec, &observed).unwrap();
+    assert_eq!(shown(&waiting), shown(&before));
+    assert!(waits(&waiting).unwrap().contains("the issuer is not there"));
+
+    let (name, issued) = certificate("acme-edge-tls-issued");
+    observed.named.insert(name, issued.clone());
+    observed.optional = [(Optional::Certificate, Some(vec![]))].into();
+    let done = run(&spec, &observed).unwrap();
+    assert_eq!(shown(&done), issued.data.unwrap()["tls.crt"]);
+    assert_eq!(waits(&done), None);
+}
+
+#[test]
+fn a_kind_that_the_cluster_does_not_know_is_told_with_what_to_install() {
+    let lacking = |kind| Observed { optional: [(kind, None)].into(), ..Observed::default() };
+    let issuer = json!({"tls": {"issuerRef": {"name": "letsencrypt"}}});
+    let error = run(&issuer, &lacking(Optional::Certificate)).unwrap_err();
+    assert_eq!(error.category(), "KindMissing");
+    assert!(error.to_string().starts_with("spec.tls.issuerRef: the cluster knows no Certificate"), "{error}");
+    assert!(error.to_string().contains("install cert-manager"), "{error}");
+    let gateway = json!({"exposure": {"type": "Gateway", "parentRefs": [{"name": "public"}]}});
+    let error = run(&gateway, &lacking(Optional::HttpRoute)).unwrap_err();
+    assert!(error.to_string().contains("install the Gateway API"), "{error}");
+    // Nobody misses what nobody asks for.
+    assert!(run(&json!({}), &lacking(Optional::HttpRoute)).is_ok());
 }
 
 #[test]

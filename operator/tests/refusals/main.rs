@@ -136,7 +136,7 @@ fn running(document: &Value) -> Observed {
 fn faults(document: &Value, observed: &Observed) -> Vec<Fault> {
     match parsed(document, observed) {
         Ok(_) => Vec::new(),
-        Err(Error::Spec(faults) | Error::Reference(faults)) => faults,
+        Err(Error::Spec(faults) | Error::Reference(faults) | Error::Kind(faults)) => faults,
         Err(Error::Secrets(error)) => panic!("{error}"),
     }
 }
@@ -150,6 +150,9 @@ fn parsed(document: &Value, observed: &Observed) -> Result<Platform, Error> {
 
 /// A Secret with every key that one may be asked for.
 fn secret(name: &str) -> Secret {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+    let key = key.serialize_pem();
     let values = [
         ("uri", "mongodb://user:password@db.example"),
         ("url", "redis://user:password@redis.example"),
@@ -157,8 +160,8 @@ fn secret(name: &str) -> Secret {
         ("secretAccessKey", "key"),
         ("username", "user"),
         ("password", "password"),
-        ("tls.crt", "certificate"),
-        ("tls.key", "key"),
+        ("tls.crt", certificate.as_str()),
+        ("tls.key", key.as_str()),
     ];
     Secret {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },

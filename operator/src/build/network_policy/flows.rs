@@ -5,7 +5,7 @@ use crate::build::redis::trio;
 use crate::build::{edge, mongodb, object_storage, rabbitmq, redis, service, web};
 use crate::validate::Platform;
 use Component::{Auth, Chat, Edge, Gateway, Media, MongoDb, Notification, ObjectStorage, RabbitMq, Redis, Web};
-use End::{Anyone, Cluster, NameServer, Of, Operator};
+use End::{Anyone, Cluster, Controller, NameServer, Of, Operator};
 
 /// Where a flow begins or ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +18,8 @@ pub(super) enum End {
     Cluster,
     /// Whoever answers for names. Where that is differs among clusters: pods of this or that namespace, or the node itself.
     NameServer,
+    /// The controller that people's requests come by: pods of the namespace that the document names, or any of the cluster.
+    Controller,
     /// Anybody, within the cluster or outside.
     Anyone,
 }
@@ -45,7 +47,7 @@ const DNS: &[i32] = &[53, 5353];
 
 /// Every flow of a platform that has all servers to itself, and several of each.
 const TABLE: [(End, End, &[i32]); 39] = [
-    // People, and the load balancers, ingress controllers and nodes that they come by.
+    // People, and the load balancers and nodes that they come by.
     (Anyone, Of(Edge), &[edge::HTTPS, edge::HTTP]),
     // Requests. The edge knows addresses, and so asks for no names.
     (Of(Edge), Of(Gateway), HTTP),
@@ -104,6 +106,10 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
     };
     for (from, to, ports) in TABLE {
         match (from, to) {
+            // Nobody but the controller, whose word of the client's address is believed.
+            (Anyone, Of(Edge)) if platform.exposure.type_.is_behind_proxy() => {
+                add(Flow { from: Controller, to, ports: ports.to_vec() });
+            }
             (Of(component), _) if platform.is_external(component) => {}
             // A single Redis has nobody to talk to, and no sentinel.
             (Of(Redis), _) if alone => {}

@@ -44,6 +44,7 @@ fn places(resources: &Resources<Prepared>) -> Vec<Place> {
             "a pod elsewhere",
             Pod::new("elsewhere", [(name, "auth"), (instance, "acme"), (by, "chatplatform-operator")]),
         ),
+        other("an ingress controller", Pod::new("ingress", [(name, "traefik")])),
         Place { name: "the world", pod: None, own: false },
         // Of no component, as a job would be.
         Place {
@@ -109,9 +110,18 @@ fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -
 }
 
 /// Whether a pod of the platform may be reached there, whoever it is that comes.
-fn is_let_in(from: &Place, to: &str, protocol: &str, port: i32) -> bool {
+fn is_let_in(spec: &Value, from: &Place, to: &str, protocol: &str, port: i32) -> bool {
     let metrics = SERVICES.contains(&to) && port == 9090 || to == "rabbitmq" && port == 15692;
-    protocol == "TCP" && (to == "edge" && [8080, 8443].contains(&port) || metrics && from.pod.is_some())
+    let exposure = &spec["exposure"];
+    let namespace = exposure["controllerNamespace"].as_str();
+    let comes = match exposure["type"].as_str() {
+        // Only by way of a controller.
+        Some("Ingress" | "Gateway") => {
+            from.pod.as_ref().is_some_and(|pod| namespace.is_none_or(|namespace| pod.namespace == namespace))
+        }
+        _ => true,
+    };
+    protocol == "TCP" && (to == "edge" && [8080, 8443].contains(&port) && comes || metrics && from.pod.is_some())
 }
 
 proptest! {
@@ -135,7 +145,7 @@ proptest! {
             for &(protocol, port) in &tries {
                 let needed = protocol == "TCP" && is_needed(&spec, from.name, to.name, port);
                 let by_chance = (!from.own || is_let_out(&spec, from.name, to, protocol, port))
-                    && (!to.own || is_let_in(from, to.name, protocol, port));
+                    && (!to.own || is_let_in(&spec, from, to.name, protocol, port));
                 let is = allows(policies, from.pod.as_ref(), to.pod.as_ref(), protocol, port);
                 prop_assert_eq!(is, needed || by_chance, "{} to {} at {} {}", from.name, to.name, protocol, port);
             }

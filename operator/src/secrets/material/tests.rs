@@ -148,7 +148,7 @@ fn the_certificate_of_the_edge_is_renewed_at_two_thirds_of_its_life_by_the_same_
     let renewed = complete(&secrets(&first), 2, day(61)).unwrap();
     assert_ne!(renewed.edge.pem(), first.edge.pem());
     assert_eq!(renewed.authority.pem(), first.authority.pem());
-    assert!(renewed.edge.not_after() > day(150));
+    assert!(renewed.edge.own().unwrap().not_after() > day(150));
     assert!(first.renew_at() > day(59) && first.renew_at() < day(61));
 }
 
@@ -166,8 +166,8 @@ fn another_host_or_another_authority_makes_another_certificate() {
     let left: Vec<_> = secrets(&first).into_iter().filter(|s| s.metadata.name.as_deref() != Some("acme-ca")).collect();
     let reissued = complete(&left, 2, now()).unwrap();
     assert_ne!(reissued.edge.pem(), first.edge.pem());
-    assert!(reissued.edge.serves(&reissued.authority, &names().edge_subjects(), now()));
-    assert!(!first.edge.serves(&reissued.authority, &names().edge_subjects(), now()));
+    assert!(reissued.edge.own().unwrap().serves(&reissued.authority, &names().edge_subjects(), now()));
+    assert!(!first.edge.own().unwrap().serves(&reissued.authority, &names().edge_subjects(), now()));
 }
 
 #[test]
@@ -244,4 +244,42 @@ fn with_three_servers_redis_is_reached_by_way_of_sentinel() {
     let url = names.redis_url("chat", "pw");
     let hosts = (0..3).map(|n| format!("acme-redis-{n}.acme-redis.chat.svc:26379")).collect::<Vec<_>>().join(",");
     assert_eq!(url, format!("redis+sentinel://chat:pw@{hosts}/chatplatform/0"));
+}
+
+/// Somebody else's certificate, as their Secret has it; the texts need not be a certificate here, where they are handed on.
+fn given(authority: Option<&str>) -> Externals {
+    let texts = [
+        Some(("tls.crt", "THEIR CERTIFICATE")),
+        Some(("tls.key", "THEIR KEY\n")),
+        authority.map(|pem| ("ca.crt", pem)),
+    ];
+    let data = texts.into_iter().flatten().map(|(key, text)| (key.to_owned(), ByteString(text.as_bytes().to_vec())));
+    let mut externals = Externals::default();
+    externals.insert("edge", Secret { data: Some(data.collect()), ..Secret::default() });
+    externals
+}
+
+#[test]
+fn a_certificate_of_somebody_elses_is_copied_with_what_vouches_for_it() {
+    let complete_with = |secrets: &[Secret], externals: &Externals| {
+        let existing = Existing::new(secrets.iter().cloned());
+        Material::complete(&existing, externals, &names(), &mut StdRng::seed_from_u64(1), now()).unwrap()
+    };
+    let own = secrets(&complete(&[], 1, now()).unwrap());
+    let with_authority = secrets(&complete_with(&own, &given(Some("THEIR AUTHORITY"))));
+    assert_eq!(text(&with_authority, "acme-edge-tls", "tls.crt"), "THEIR CERTIFICATE\n");
+    assert_eq!(text(&with_authority, "acme-edge-tls", "tls.key"), "THEIR KEY\n");
+    assert_eq!(text(&with_authority, "acme-edge-tls", "ca.crt"), "THEIR AUTHORITY\n");
+    let material = complete_with(&with_authority, &given(None));
+    let without = secrets(&material);
+    let edge = without.iter().find(|secret| secret.metadata.name.as_deref() == Some("acme-edge-tls")).unwrap();
+    assert!(!edge.data.as_ref().unwrap().contains_key("ca.crt"), "the authority of the operator's own did not sign it");
+    assert!(!format!("{material:?}").contains("THEIR KEY"));
+
+    // Back to the operator's own, whatever has been there.
+    for before in [with_authority, without] {
+        let back = complete(&before, 2, now()).unwrap();
+        assert!(back.edge.own().unwrap().serves(&back.authority, &names().edge_subjects(), now()));
+        assert_eq!(text(&own, "acme-ca", "tls.crt"), back.authority.pem());
+    }
 }
