@@ -70,9 +70,7 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
         Ok(state) => {
             Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes, members: state.members })
         }
-        Err(error) => {
-            Err(Refusal { category: error.category(), message: error.told(), is_final: error.is_final() })
-        }
+        Err(error) => Err(Refusal { category: error.category(), message: error.told(), is_final: error.is_final() }),
     };
     Answer { component: component.name().to_owned(), outcome }
 }

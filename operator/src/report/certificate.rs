@@ -11,17 +11,17 @@ const SOON: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// Whether all is well with them, why, and what to do.
 pub(super) fn verdict(platform: &Platform, now: Timestamp) -> (bool, Reason, String) {
-    match &platform.tls {
+    let field = match &platform.tls {
         TlsSource::Own => {
             let due = day(platform.material.renew_at());
-            (true, Reason::CertificatesCurrent, format!("the operator renews the certificates, the next on {due}"))
+            let words = format!("the operator renews the certificates, the next on {due}");
+            return (true, Reason::CertificatesCurrent, words);
         }
-        TlsSource::Secret { name, certificate } => {
-            let (reason, words) = judge(face(certificate).as_ref(), &platform.host, now);
-            let is_current = reason == Reason::CertificatesCurrent;
-            (is_current, reason, format!("the certificate in the Secret {name:?} (spec.tls.secretName) {words}"))
-        }
-    }
+        TlsSource::Secret => "spec.tls.secretName",
+        TlsSource::Issued { .. } => "spec.tls.issuerRef",
+    };
+    let (reason, words) = judge(face(platform.material.edge.pem()).as_ref(), &platform.host, now);
+    (reason == Reason::CertificatesCurrent, reason, format!("the certificate of {field} {words}"))
 }
 
 /// What is to say of the user's certificate.

@@ -2,7 +2,8 @@
 
 use super::set::{Peer, Set};
 use super::{Target, short};
-use crate::provision::{Member, Role, State};
+use crate::provision::State;
+use crate::provisioner::{Member, Role};
 
 /// Seconds behind which are worth a word.
 const NOTEWORTHY: u32 = 10;

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::Target;
 use super::api::Api;
-use crate::provision::{Error, Member, Role};
+use crate::provision::Error;
+use crate::provisioner::{Member, Role};
 
 /// What is known of the broker.
 #[derive(Debug, PartialEq)]

@@ -1,7 +1,8 @@
 //! How the servers stand to one another, in words that stay the same while nothing happens.
 
 use super::Target;
-use crate::provision::{Member, Role, State};
+use crate::provision::State;
+use crate::provisioner::{Member, Role};
 
 /// What a server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

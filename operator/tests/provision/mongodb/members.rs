@@ -1,6 +1,7 @@
 use mongodb::bson::doc;
+use operator::provision::State;
 use operator::provision::mongodb::provision;
-use operator::provision::{Role, State};
+use operator::provisioner::Role;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;

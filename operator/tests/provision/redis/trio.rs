@@ -1,7 +1,8 @@
 //! Three servers and their sentinels, with the files that the operator makes.
 
+use operator::provision::State;
 use operator::provision::redis::{Target, provision};
-use operator::provision::{Role, State};
+use operator::provisioner::Role;
 use operator::secrets::{Login, Material};
 use servers::{RedisTrio, TrioSecrets};
 
