@@ -116,7 +116,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     exposure::a_renewed_certificate_is_live_within_a_minute_a_broken_one_never_and_no_connection_is_closed,
     exposure::an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_edge,
     quiet::at_rest_nothing_changes_for_a_minute,
-    quiet::an_idle_operator_takes_at_most_13_mebibytes,
+    quiet::an_idle_operator_takes_at_most_12_megabytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
     scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
     scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,

@@ -17,7 +17,11 @@ use roles::{NAME, Right, Rights, system};
 
 /// What the document says besides, so that every kind of object is made.
 fn with_every_kind() -> Value {
-    json!({"spec": {"web": {"replicas": 2}}})
+    json!({"spec": {
+        "web": {"replicas": 2},
+        "media": {"autoscaling": {"maxReplicas": 2}},
+        "exposure": {"type": "Ingress", "nodePort": null},
+    }})
 }
 
 /// An object of every kind that a platform always has, to be made anew; whatever they make stays.
@@ -106,6 +110,8 @@ fn left_over(stage: &Stage) -> Value {
     let workload = json!({"spec": {"replicas": 0, "selector": selector, "template": pods}});
     let mut set = workload.clone();
     set["spec"]["serviceName"] = "none".into();
+    let nowhere = json!({"service": {"name": "nowhere", "port": {"number": 80}}});
+    let nobody = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"});
     json!({"apiVersion": "v1", "kind": "List", "items": [
         object("v1", "ConfigMap", json!({})),
         object("v1", "Secret", json!({})),
@@ -114,6 +120,8 @@ fn left_over(stage: &Stage) -> Value {
         object("apps/v1", "StatefulSet", set),
         object("policy/v1", "PodDisruptionBudget", json!({"spec": {"maxUnavailable": 1, "selector": selector}})),
         object("networking.k8s.io/v1", "NetworkPolicy", json!({"spec": {"podSelector": selector}})),
+        object("networking.k8s.io/v1", "Ingress", json!({"spec": {"defaultBackend": nowhere}})),
+        object("autoscaling/v2", "HorizontalPodAutoscaler", json!({"spec": {"maxReplicas": 2, "scaleTargetRef": nobody}})),
     ]})
 }
 

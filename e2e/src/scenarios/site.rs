@@ -99,6 +99,8 @@ impl Site {
     /// The same with a limit of one's own.
     pub(crate) fn wait_until_ready_within(&self, limit: Duration) -> Result<()> {
         until("the platform is Ready", limit, || {
+            // Who watches is told at once, and takes nothing from those that are to become ready. What came of it is looked at below.
+            let _ = self.kubectl(["wait", "chatplatform", &self.platform, "--for=condition=Ready", "--timeout=5s"]);
             let platform = self.read_platform()?;
             let conditions = platform["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
             let ready =

@@ -223,8 +223,7 @@ fn series(default: &str, (from, to): (u8, u8), cure: &str) -> Rule {
 /// A platform in hibernation stays at its version of `MongoDB`: a server takes up the data of the one before by running, so that two
 /// changes in a row would skip one.
 pub(super) fn no_upgrade_asleep(default: &str) -> Rule {
-    let version = |document: &str| text_or(document, "spec.mongodb.version", default);
-    Rule::new(format!("!({}) || {} == {}", is_set("self", "hibernated"), version("self"), version("oldSelf")))
+    Rule::new(format!("!({}) || {}", is_set("self", "hibernated"), stays("spec.mongodb.version", default)))
         .message("spec.mongodb.version cannot change while spec.hibernated is true, since no server runs that would take up the data: put the old version back, or set hibernated to false with the same change")
         .field_path(".spec.mongodb.version")
 }
@@ -232,8 +231,7 @@ pub(super) fn no_upgrade_asleep(default: &str) -> Rule {
 /// A paused platform keeps its deletion policy: a deletion would follow the one before, and whoever had just asked for Retain would lose
 /// the data.
 pub(super) fn same_policy_while_paused() -> Rule {
-    let policy = |document: &str| text_or(document, "spec.deletionPolicy", "Retain");
-    Rule::new(format!("!({}) || {} == {}", is_set("self", "paused"), policy("self"), policy("oldSelf")))
+    Rule::new(format!("!({}) || {}", is_set("self", "paused"), stays("spec.deletionPolicy", "Retain")))
         .message("spec.deletionPolicy cannot change while spec.paused is true, since a deletion would still follow the old one: put it back, or set paused to false with the same change")
         .field_path(".spec.deletionPolicy")
 }
@@ -241,6 +239,14 @@ pub(super) fn same_policy_while_paused() -> Rule {
 /// Whether a switch below `spec` is on.
 fn is_set(document: &str, switch: &str) -> String {
     format!("has({document}.spec.{switch}) && {document}.spec.{switch}")
+}
+
+/// Whether a text is what it was, left out meaning its default. Field is compared with field or word: what a condition chooses among is
+/// counted as if it were as long as a whole request.
+fn stays(path: &str, default: &str) -> String {
+    let (is, was) = (is_there("self", path), is_there("oldSelf", path));
+    let either = format!("({was} ? self.{path} == oldSelf.{path} : self.{path} == '{default}')");
+    format!("({is} ? {either} : (!({was}) || oldSelf.{path} == '{default}'))")
 }
 
 /// A field as text, or what it is when it is left out. Written with `has`: an optional value is counted as if it were as long as a
