@@ -116,7 +116,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     exposure::a_renewed_certificate_is_live_within_a_minute_a_broken_one_never_and_no_connection_is_closed,
     exposure::an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_edge,
     quiet::at_rest_nothing_changes_for_a_minute,
-    quiet::an_idle_operator_takes_at_most_12_megabytes,
+    quiet::an_idle_operator_takes_at_most_12_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
     scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
     scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,
@@ -134,7 +134,6 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     operator::an_operator_killed_in_the_middle_of_a_change_is_followed_by_one_that_finishes_it,
     operator::an_operator_of_one_namespace_needs_a_role_alone_and_tells_of_a_right_it_lacks,
     operator::an_api_server_away_for_a_minute_stops_nobody_from_chatting_and_the_operator_recovers,
-    rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
     data::one_of_each_grows_to_three_of_each_under_continuous_writes,
     mongodb::three_members_become_five_and_three_again_under_continuous_writes,
@@ -171,6 +170,7 @@ pub(crate) fn prepare() -> Result<()> {
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,

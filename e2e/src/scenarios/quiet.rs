@@ -10,8 +10,8 @@ use super::Stage;
 use super::process::{Megabytes, Process};
 
 const REST: Duration = Duration::from_mins(1);
-/// Decimal megabytes, as VmRSS of proc(5) is counted.
-const LIMIT_BYTES: u64 = 12_000_000;
+/// The goal of 12 MB, read as mebibytes of VmRSS (proc(5)).
+const LIMIT_BYTES: u64 = 12 * 1024 * 1024;
 
 pub(super) fn at_rest_nothing_changes_for_a_minute(stage: &Stage) -> Result<()> {
     stage.wait_until_ready()?;
@@ -28,7 +28,7 @@ pub(super) fn at_rest_nothing_changes_for_a_minute(stage: &Stage) -> Result<()> 
     Ok(())
 }
 
-pub(super) fn an_idle_operator_takes_at_most_12_megabytes(stage: &Stage) -> Result<()> {
+pub(super) fn an_idle_operator_takes_at_most_12_mebibytes(stage: &Stage) -> Result<()> {
     let pods = stage.cluster.kubectl_json([
         "get",
         "pods",

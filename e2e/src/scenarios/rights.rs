@@ -56,7 +56,11 @@ pub(super) fn an_operator_that_begins_without_rights_asks_for_exactly_those_that
 
 /// Has the operator do all that it ever does.
 fn everything_happens(stage: &Stage, rights: &mut Rights<'_>) -> Result<()> {
-    let watching = |right: &Right| matches!(right.verb.as_str(), "list" | "watch") || right.resource == "leases";
+    // Ingresses are looked at only once they are asked for, and events once a pod is missing.
+    let later = |right: &Right| matches!(right.resource.as_str(), "ingresses" | "events");
+    let watching = |right: &Right| {
+        (matches!(right.verb.as_str(), "list" | "watch") && !later(right)) || right.resource == "leases"
+    };
     rights.grant_until_asked_for(watching).context("while it starts")?;
     rights
         .grant_until(|| stage.wait_until_ready_within(Duration::ZERO))
