@@ -10,7 +10,7 @@ use super::Stage;
 use super::process::{Megabytes, Process};
 
 const REST: Duration = Duration::from_mins(1);
-/// The goal of 12 MB, read as mebibytes of VmRSS (proc(5)).
+/// The goal of 12 MB, read as mebibytes of `VmRSS` (proc(5)).
 const LIMIT_BYTES: u64 = 12 * 1024 * 1024;
 
 pub(super) fn at_rest_nothing_changes_for_a_minute(stage: &Stage) -> Result<()> {
