@@ -21,7 +21,7 @@ const REGISTRY: &str = "registry.invalid";
 const PASSING: &str = "passing";
 const QUOTA: &str = "nothing-runs";
 const TOLD_WITHIN: Duration = Duration::from_mins(1);
-const GONE_WITHIN: Duration = Duration::from_secs(90);
+const GONE_WITHIN: Duration = Duration::from_mins(3);
 
 pub(super) fn a_platform_without_images_says_which_and_does_not_delay_the_one_beside(stage: &Stage) -> Result<()> {
     stage.wait_until_ready()?;
