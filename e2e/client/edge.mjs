@@ -10,9 +10,9 @@
 // port on this side. What goes wrong is answered as {"id": ..., "error": "..."}.
 
 import { Agent, request } from "node:https";
-import { createInterface } from "node:readline";
 import { connect } from "node:tls";
 import { text } from "node:stream/consumers";
+import { obey } from "./orders.mjs";
 
 const [port, name] = process.argv.slice(2);
 const server = { host: "127.0.0.1", port: Number(port), servername: name, rejectUnauthorized: false };
@@ -74,17 +74,4 @@ function payload(frame) {
   return frame.subarray(length === 126 ? 4 : 2).toString("utf8");
 }
 
-function say(line) {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-const orders = createInterface({ input: process.stdin });
-orders.on("line", async (line) => {
-  const order = JSON.parse(line);
-  try {
-    say({ id: order.id, ...(await actions[order.do](order)) });
-  } catch (error) {
-    say({ id: order.id, error: error.message });
-  }
-});
-orders.on("close", () => process.exit(0));
+obey(actions);

@@ -9,8 +9,8 @@
 //
 // What goes wrong is answered as {"id": ..., "error": "..."}. Every event received is kept until the process ends.
 
-import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
+import { obey } from "./orders.mjs";
 
 let socket;
 let token;
@@ -84,17 +84,4 @@ function keep(event, data) {
   for (const waiter of waiting) waiter();
 }
 
-function say(line) {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
-}
-
-const orders = createInterface({ input: process.stdin });
-orders.on("line", async (line) => {
-  const order = JSON.parse(line);
-  try {
-    say({ id: order.id, ...(await actions[order.do](order)) });
-  } catch (error) {
-    say({ id: order.id, error: error.message, refusal: error.data });
-  }
-});
-orders.on("close", () => process.exit(0));
+obey(actions);

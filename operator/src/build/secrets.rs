@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::Secret;
 use super::component::Component;
 use super::labels;
 use crate::api::DeletionPolicy;
-use crate::secrets::MONGODB_TLS;
+use crate::secrets::{EDGE_TLS, MONGODB_TLS};
 use crate::validate::Platform;
 
 /// Secrets that are made anew whenever they are missing, and with which nothing is lost: certificates of 90 days.
-const PASSING: [&str; 2] = ["edge-tls", MONGODB_TLS];
+const PASSING: [&str; 2] = [EDGE_TLS, MONGODB_TLS];
 
 /// Annotation of the Secret `<platform>-mongodb`, from the moment that the replica set serves: it has data, so members that are all empty
 /// have lost them, and no new set is made of them. It lasts as long as the Secret, and with it as long as the volumes.
