@@ -33,7 +33,7 @@ pub(super) async fn announce(to: &Applier<'_>, observed: &Observed) -> Result<()
             Ok(_) => {}
             // Its successor mounts what is there.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(refused::<Pod>("annotate", &name)(error)),
+            Err(error) => return Err(refused("annotate", "Pod", &name)(error)),
         }
     }
     Ok(())

@@ -52,7 +52,7 @@ pub(super) async fn enlarge(
         to.api::<PersistentVolumeClaim>()
             .patch(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&patch))
             .await
-            .map_err(refused::<PersistentVolumeClaim>("enlarge", &name))?;
+            .map_err(refused("enlarge", "PersistentVolumeClaim", &name))?;
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ pub(super) async fn release(to: &Applier<'_>, observed: &Observed) -> Result<(),
         let beyond = claim_ordinal(&name, &set).is_some_and(|ordinal| ordinal >= members);
         let in_use = observed.pods.iter().any(|pod| name == format!("{}-{}", volume::DATA, pod.name_any()));
         if beyond && !in_use && claim.metadata.deletion_timestamp.is_none() {
-            to.take_away(claim, PropagationPolicy::Background, "releasing the volume of a former member").await?;
+            to.of().take_away(claim, PropagationPolicy::Background, "releasing the volume of a former member").await?;
         }
     }
     Ok(())
@@ -105,7 +105,7 @@ pub(super) async fn bequeath(to: &Applier<'_>, sets: &[StatefulSet], observed: &
             to.api::<PersistentVolumeClaim>()
                 .patch(&name, &PatchParams::default(), &Patch::Merge(&json!({"metadata": metadata})))
                 .await
-                .map_err(refused::<PersistentVolumeClaim>("change the owner of", &name))?;
+                .map_err(refused("change the owner of", "PersistentVolumeClaim", &name))?;
         }
     }
     Ok(())

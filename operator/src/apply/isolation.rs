@@ -12,16 +12,16 @@ pub(super) async fn set(
     observed: &[NetworkPolicy],
 ) -> Result<Vec<NetworkPolicy>, Error> {
     let (closing, opening) = wanted.into_iter().partition(closes);
-    let mut applied = to.set(opening, observed).await?;
-    applied.extend(to.set(closing, observed).await?);
+    let mut applied = to.of().set(opening, observed).await?;
+    applied.extend(to.of().set(closing, observed).await?);
     Ok(applied)
 }
 
 /// The other way round.
 pub(super) async fn prune(to: &Applier<'_>, wanted: &[NetworkPolicy], observed: &[NetworkPolicy]) -> Result<(), Error> {
     let (closing, opening): (Vec<_>, Vec<_>) = observed.iter().cloned().partition(closes);
-    to.prune(wanted, &closing).await?;
-    to.prune(wanted, &opening).await
+    to.of().prune(wanted, &closing).await?;
+    to.of().prune(wanted, &opening).await
 }
 
 /// Whether a policy lets nothing in and nothing out.

@@ -50,7 +50,7 @@ pub(super) async fn set(
         }
         ready.push(deployment);
     }
-    let mut applied = to.set(ready, &observed.deployments).await?;
+    let mut applied = to.of().set(ready, &observed.deployments).await?;
     applied.extend(left);
     Ok(applied)
 }
@@ -85,7 +85,7 @@ async fn hand_over(to: &Applier<'_>, live: &Deployment, replicas: i32) -> Result
         Ok(_) => Ok(true),
         // That change starts another run, which sees who says it.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-        Err(error) => Err(refused::<Deployment>("hand over", &name)(error)),
+        Err(error) => Err(refused("hand over", &Deployment::kind(&()), &name)(error)),
     }
 }
 

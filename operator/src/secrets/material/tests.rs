@@ -6,7 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::rendering::password;
 use super::*;
+use crate::secrets::{Error, Existing, Externals, Names};
 
 fn names() -> Names {
     Names {

@@ -1,0 +1,114 @@
+//! Secrets of Kubernetes, as pods and the operator itself read them.
+
+use secrecy::ExposeSecret;
+
+use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
+use crate::secrets::names::Names;
+use crate::secrets::rendered::Rendered;
+use crate::secrets::{Login, rabbitmq_definitions, redis_acl};
+
+const OPAQUE: &str = "Opaque";
+const TLS: &str = "kubernetes.io/tls";
+
+impl Material {
+    /// The Secrets as they shall be, in the order of their names.
+    #[must_use]
+    pub fn rendered(&self, names: &Names) -> Vec<Rendered> {
+        let mongodb_uri = |user| {
+            let uri = self.mongodb.uri(|own| names.mongodb_uri(user, password(&own.users, user)));
+            let own_authority = self.mongodb.authority().is_some();
+            ("mongodb-uri", if own_authority { Names::mongodb_uri_with_authority(&uri) } else { uri })
+        };
+        let redis_url = |user| ("redis-url", self.redis.uri(|own| names.redis_url(user, password(&own.users, user))));
+        let rabbitmq_uri =
+            |user| ("rabbitmq-uri", self.rabbitmq.uri(|own| names.rabbitmq_uri(user, password(&own.users, user))));
+        let operator_password = |login: &Login| ("operator-password", login.exposed().to_owned());
+        let s3 = &self.object_storage;
+        let (s3_id, s3_secret) = (s3.access_key_id.clone(), s3.secret_access_key.expose_secret().to_owned());
+        let of = |component, data| Rendered::new(names.object(component), component, OPAQUE, data);
+        let trusted = (Names::AUTHORITY, self.trusted());
+        let service = |service, data: Vec<_>| of(service, data.into_iter().chain([trusted.clone()]).collect());
+        let ring = |object, component, text: &str| {
+            Rendered::new(names.object(object), component, OPAQUE, vec![("keys.json", text.to_owned())])
+        };
+        let tls = |object, component, (pem, key): (&str, &str), more: Vec<_>| {
+            let own = [("tls.crt", pem.to_owned()), ("tls.key", key.to_owned())];
+            Rendered::new(names.object(object), component, TLS, own.into_iter().chain(more).collect())
+        };
+        let chain = (Names::AUTHORITY, self.authority.pem().to_owned());
+        let edge_chain = match &self.edge {
+            EdgeCertificate::Own(_) => Some(chain.clone()),
+            EdgeCertificate::Given(given) => {
+                given.authority().map(|authority| (Names::AUTHORITY, authority.to_owned()))
+            }
+        };
+        let mut rendered = vec![
+            service("auth", vec![mongodb_uri("auth"), redis_url("auth"), rabbitmq_uri("auth")]),
+            service("chat", vec![mongodb_uri("chat"), redis_url("chat"), rabbitmq_uri("chat")]),
+            service("gateway", vec![redis_url("gateway")]),
+            service(
+                "media",
+                vec![
+                    mongodb_uri("media"),
+                    ("s3-access-key-id", s3_id.clone()),
+                    ("s3-secret-access-key", s3_secret.clone()),
+                ],
+            ),
+            service("notification", vec![mongodb_uri("notification"), rabbitmq_uri("notification")]),
+            ring("signing-keys", "auth", self.signing_keys.text()),
+            ring("message-keys", "chat", self.message_keys.text()),
+            tls("ca", "edge", (self.authority.pem(), self.authority.key()), vec![]),
+            tls(EDGE_TLS, "edge", (self.edge.pem(), self.edge.key()), edge_chain.into_iter().collect()),
+        ];
+        if let Some(own) = self.mongodb.own() {
+            rendered.push(of("mongodb", vec![("keyfile", own.key_file.expose_secret().to_owned())]));
+            // The server wants certificate and key in one file.
+            let both = format!("{}{}", own.certificate.pem(), own.certificate.key());
+            let pair = (own.certificate.pem(), own.certificate.key());
+            rendered.push(tls(MONGODB_TLS, "mongodb", pair, vec![("tls.pem", both), chain]));
+        }
+        if let Some(own) = self.redis.own() {
+            rendered.push(of(
+                "redis",
+                vec![
+                    ("users.acl", redis_acl::file(own.logins(), redis_acl::Place::Server)),
+                    ("sentinel.acl", redis_acl::file(own.logins(), redis_acl::Place::Sentinel)),
+                    operator_password(&own.operator),
+                    ("replication-password", own.replication.exposed().to_owned()),
+                    ("sentinel-password", own.sentinel.exposed().to_owned()),
+                ],
+            ));
+        }
+        if let Some(own) = self.rabbitmq.own() {
+            rendered.push(of(
+                "rabbitmq",
+                vec![
+                    ("definitions.json", rabbitmq_definitions::file(&own.operator)),
+                    ("erlang-cookie", own.erlang_cookie.expose_secret().to_owned()),
+                    operator_password(&own.operator),
+                ],
+            ));
+        }
+        if self.object_storage.is_own {
+            rendered.push(of("object-storage", vec![("access-key-id", s3_id), ("secret-access-key", s3_secret)]));
+        }
+        rendered.sort_by(|one, other| one.name().cmp(other.name()));
+        rendered
+    }
+
+    /// Every authority that a service's connections may have to trust: the platform's own, and those of others' servers.
+    fn trusted(&self) -> String {
+        let others = [self.mongodb.authority(), self.redis.authority(), self.rabbitmq.authority()];
+        let mut trusted = self.authority.pem().to_owned();
+        for other in others.into_iter().flatten() {
+            trusted.push_str(other.trim());
+            trusted.push('\n');
+        }
+        trusted
+    }
+}
+
+/// The password of a user that `complete` made for each service of the server.
+pub(super) fn password<'a>(logins: &'a [Login], user: &str) -> &'a str {
+    logins.iter().find(|login| login.user == user).map(Login::exposed).unwrap_or_default()
+}
