@@ -7,6 +7,7 @@
 //! | `WATCH_NAMESPACE` | the only namespace to look after | all |
 //! | `LISTEN` | address of `/livez`, `/readyz` and `/metrics` | `0.0.0.0:9090` |
 //! | `LOG` | targets and their levels | `info,kube=warn` |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | collector that traces of runs are sent to; see [`otlp`] | none |
 
 use std::env;
 use std::process::ExitCode;
@@ -42,7 +43,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
-    telemetry::init(&setting("LOG").unwrap_or_else(|| "info,kube=warn".into()))?;
+    // Until the end, when it sends the last of the traces.
+    let _telemetry = telemetry::init(&setting("LOG").unwrap_or_else(|| "info,kube=warn".into()))?;
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider was installed twice"))?;
@@ -61,7 +63,7 @@ async fn run() -> anyhow::Result<()> {
 
     let watched = setting("WATCH_NAMESPACE");
     tokio::select! {
-        reached = reach(&client, watched.as_deref(), |why| drop(readiness.send_replace(Err(why)))) => reached?,
+        () = reach(&client, watched.as_deref(), |why| drop(readiness.send_replace(Err(why)))) => {}
         () = stop.cancelled() => return Ok(()),
     }
     // Nothing but the server of probes reads it.
@@ -104,26 +106,20 @@ async fn lead(
     outcome
 }
 
-/// Waits until the API server answers, and tells why it is not there yet. To end instead would be to start again and again, each time
-/// after a longer wait, and to be late when it is back.
-async fn reach(client: &Client, namespace: Option<&str>, tell: impl Fn(String)) -> anyhow::Result<()> {
+/// Waits until the API server lets this operator list platforms, and tells why it does not yet: it is away, the resource's definition is
+/// still to be applied, or a right is missing. To end instead would be to start again and again, each time after a longer wait, and to be
+/// late when all is there.
+async fn reach(client: &Client, namespace: Option<&str>, tell: impl Fn(String)) {
     loop {
         let why = match tokio::time::timeout(PATIENCE, definition_is_there(client, namespace)).await {
-            Ok(Ok(())) => return Ok(()),
-            // It answers, and the answer does not change by itself.
-            Ok(Err(error)) if error.downcast_ref::<kube::Error>().is_none_or(is_an_answer) => return Err(error),
+            Ok(Ok(())) => return,
             Ok(Err(error)) => format!("{error:#}"),
             Err(_) => format!("the API server did not answer within {} s", PATIENCE.as_secs()),
         };
-        tracing::warn!(why, "the API server is away");
+        tracing::warn!(error = why, "cannot begin yet");
         tell(why);
         tokio::time::sleep(RETRY).await;
     }
-}
-
-/// Whether the API server has said so, and not that it is ill itself.
-fn is_an_answer(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code < 500)
 }
 
 /// Without its definition the resource cannot be watched, and the watch would only say "not found", again and again.

@@ -26,9 +26,11 @@ use crate::{FIELD_MANAGER, apply, build, observe, report, roll, validate};
 
 /// A whole look at a platform at rest, in case an event was lost or a server was changed by hand.
 const RESYNC: Duration = Duration::from_mins(10);
-/// The first and the longest wait before another look at a platform that is not ready.
+/// The first and the longest wait before another look at a platform that is not ready. What the cluster tells of starts a run at any time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+const LAST_RETRY: Duration = Duration::from_mins(5);
+/// How many looks come after waits of the same length, before the next ones are twice as long.
+const RETRIES_ALIKE: u32 = 8;
 
 /// What runs of the pipeline share.
 pub struct Context {
@@ -121,7 +123,9 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisi
     let resources = build::build(&platform);
     context.still_leads()?;
     let settled = context.has_applied(document);
-    let (applied, repairs) = apply::apply(&context.client, &platform, resources, &observed, settled).await?;
+    // On the heap: it is the largest of the steps, and a run would take as much room in all of them.
+    let apply = Box::pin(apply::apply(&context.client, &platform, resources, &observed, settled));
+    let (applied, repairs) = apply.await?;
     // Until the addresses behind the edge are known, it is not there.
     if platform.upstreams.is_some() {
         context.applied(document);
@@ -167,12 +171,15 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     let run = tracing::error_span!(
         "run",
         trace_id = trace.as_str(),
+        span_id = trace.span_id(),
+        error = tracing::field::Empty,
         platform = object.name_any(),
         namespace = object.namespace(),
     );
     async {
         let outcome = look(object, context, trace).await;
         if let Err(error) = &outcome {
+            tracing::Span::current().record("error", error.category().as_str());
             tracing::warn!(error = %error, category = error.category().as_str(), "reconcile failed");
         }
         outcome
@@ -356,9 +363,7 @@ impl Context {
         let mut memory = self.memory();
         let attempts = &mut memory.entry(uid.unwrap_or_default().to_owned()).or_default().attempts;
         *attempts = attempts.saturating_add(1);
-        // Quick at first, as servers elect and start within seconds.
-        let doublings = (*attempts / 8).min(5);
-        jittered((FIRST_RETRY * 2_u32.pow(doublings)).min(LAST_RETRY))
+        jittered(wait(*attempts))
     }
 
     fn still_leads(&self) -> Result<(), Error> {
@@ -383,6 +388,12 @@ fn waiting(memory: &HashMap<String, Memory>) -> usize {
     memory.values().filter(|memory| memory.waits()).count()
 }
 
+/// The wait after so many looks in vain. Quick at first, as servers elect and start within seconds; and seldom in the end, so that many
+/// platforms that wait for somebody cost little.
+fn wait(attempts: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(2_u32.saturating_pow(attempts / RETRIES_ALIKE)).min(LAST_RETRY)
+}
+
 /// A duration, a tenth more or less, so that platforms do not come all at once.
 fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.9..1.1))
@@ -391,6 +402,15 @@ fn jittered(duration: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_platform_that_does_not_become_ready_is_looked_at_ever_more_seldom() {
+        assert!((1..8).all(|attempts| wait(attempts) == Duration::from_secs(1)));
+        assert_eq!(wait(40), Duration::from_secs(32));
+        let sixty_four_looks: Duration = (1..=64).map(wait).sum();
+        assert!(sixty_four_looks < Duration::from_mins(40), "{sixty_four_looks:?}");
+        assert_eq!([wait(80), wait(u32::MAX)], [LAST_RETRY; 2]);
+    }
 
     #[test]
     fn a_document_waits_until_the_status_speaks_of_its_newest_generation() {

@@ -1,4 +1,4 @@
-//! The operator's own logs, metrics and probes.
+//! The operator's own logs, traces, metrics and probes.
 
 mod metrics;
 
@@ -17,6 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::FIELD_MANAGER;
 pub use metrics::{Metrics, Trace};
 
 /// Why logging cannot begin.
@@ -30,14 +31,18 @@ pub enum Error {
         /// What is wrong with it.
         cause: String,
     },
+    /// Traces cannot be sent as the environment says.
+    #[error(transparent)]
+    Traces(#[from] otlp::Error),
     /// Logging has begun already.
     #[error("logging was set up twice")]
     Twice,
 }
 
 /// Begins to log, a JSON object a line on standard output. `filter` is a list of targets with their levels, such as `info,kube=warn`:
-/// the richer directives of tracing would keep regular expressions in memory.
-pub fn init(filter: &str) -> Result<(), Error> {
+/// the richer directives of tracing would keep regular expressions in memory. Each run of the pipeline is sent as a trace to a collector,
+/// where the environment names one (see [`otlp`]); the last ones when the answer is dropped.
+pub fn init(filter: &str) -> Result<Option<otlp::Rest>, Error> {
     let targets: Targets = filter.parse().map_err(|error: tracing_subscriber::filter::ParseError| Error::Filter {
         filter: filter.to_owned(),
         cause: error.to_string(),
@@ -48,7 +53,11 @@ pub fn init(filter: &str) -> Result<(), Error> {
         .with_current_span(true)
         .with_span_list(false)
         .with_filter(targets);
-    tracing_subscriber::registry().with(lines).try_init().map_err(|_| Error::Twice)
+    let traces =
+        otlp::Settings::from_environment().map(|settings| otlp::start(FIELD_MANAGER, &settings)).transpose()?;
+    let (export, rest) = traces.unzip();
+    tracing_subscriber::registry().with(lines).with(export).try_init().map_err(|_| Error::Twice)?;
+    Ok(rest)
 }
 
 /// Whether the operator can work, and if not, why.
@@ -117,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_wrong_filter_is_an_error_that_shows_it() {
-        let message = init("=nonsense=").unwrap_err().to_string();
+        let message = init("=nonsense=").map(drop).unwrap_err().to_string();
         assert!(message.contains("=nonsense="), "{message}");
     }
 }

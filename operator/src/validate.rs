@@ -23,7 +23,7 @@ pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use hibernation::Hibernation;
 pub use platform::{
     Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Served,
-    Server, Servers, Storage, TlsSource, Upstreams, Workload,
+    Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
 };
 
 use crate::api::ChatPlatform;
@@ -122,6 +122,7 @@ pub fn validate(
         media: parsed.media,
         notification: parsed.notification,
         web: parsed.web,
+        settings: parsed.settings,
         mongodb: parsed.mongodb,
         redis: parsed.redis,
         rabbitmq: parsed.rabbitmq,

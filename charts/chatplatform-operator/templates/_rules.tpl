@@ -44,7 +44,7 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# The way in for `spec.exposure.type: Ingress`. This kind and the two below are only looked at where a document asks for them, or may have
+# The way in for `spec.exposure.type: Ingress`. This kind and the three below are only looked at where a document asks for them, or may have
 # done so before.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
@@ -56,6 +56,10 @@
 # What cert-manager is asked for by `spec.tls.issuerRef`.
 - apiGroups: [cert-manager.io]
   resources: [certificates]
+  verbs: [get, list, watch, create, patch, delete]
+# By what a Prometheus finds the pods of `spec.monitoring.podMonitor`.
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete]
 # What happened, for people; the same again is counted in the event that is there. Why Kubernetes makes no pod or mounts no volume is
 # in events alone, and is read while one is missing.

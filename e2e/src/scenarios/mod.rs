@@ -4,6 +4,7 @@ mod accounts;
 pub(crate) mod api_server;
 mod browser;
 mod chronicle;
+mod collector;
 mod data;
 pub(crate) mod deletion;
 mod documents;
@@ -110,7 +111,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     media::a_file_is_refused_to_who_does_not_own_it,
     notifications::who_was_away_finds_a_notification_and_an_e_mail,
     notifications::who_was_there_gets_no_notification,
-    tracing::one_trace_id_goes_from_the_edge_to_the_consumer,
+    tracing::one_trace_goes_from_the_edge_to_the_consumer_in_logs_and_to_the_collector,
     browser::two_people_register_in_a_browser_and_chat_live,
     exposure::a_kind_that_the_cluster_does_not_know_is_told_and_what_runs_is_not_touched,
     exposure::a_renewed_certificate_is_live_within_a_minute_a_broken_one_never_and_no_connection_is_closed,

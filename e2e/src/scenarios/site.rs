@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::mail;
 use super::wait::until;
+use super::{collector, mail};
 use crate::cluster::Cluster;
 use crate::platform::{self, OPERATOR_NAMESPACE, READY_LIMIT};
 use crate::progress::tail;
@@ -23,12 +23,13 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The platform of `examples/minimal.yaml`, reachable from this machine, with its e-mail going to the mail catcher
+    /// The platform of `examples/minimal.yaml`, reachable from this machine, with its e-mail and its traces going to what catches them
     /// beside it. Nothing is applied yet.
     pub(crate) fn new(cluster: Cluster, namespace: &str) -> Result<Self> {
         let email = json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
         let mut document = platform::document("examples/minimal.yaml", &platform::exposed_on_this_machine())?;
         document["spec"]["email"] = email;
+        document["spec"]["tracing"] = json!({"endpoint": collector::ENDPOINT});
         document["metadata"]["namespace"] = namespace.into();
         let name = document["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
         Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, document: RefCell::new(document) })
@@ -44,12 +45,17 @@ impl Site {
         self.document.replace(document);
     }
 
-    /// Makes the namespace and the mail catcher in it.
+    /// Makes the namespace, and in it what catches mail and traces.
     pub(crate) fn prepare(&self) -> Result<()> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
         self.cluster.apply(&namespace.to_string())?;
-        self.apply(mail::MANIFEST)?;
-        self.kubectl(["rollout", "status", "deployment/maildev", "--timeout=120s"]).map(drop)
+        for (manifest, deployment) in
+            [(mail::MANIFEST, "deployment/maildev"), (collector::MANIFEST, "deployment/collector")]
+        {
+            self.apply(manifest)?;
+            self.kubectl(["rollout", "status", deployment, "--timeout=120s"])?;
+        }
+        Ok(())
     }
 
     /// Applies the document and waits until the platform is Ready; answers how long that took.

@@ -48,7 +48,7 @@ impl Stage {
         let packages = progress
             .step("clients for scenarios", CURE, |_| Packages::installed(&source::root()?.join("e2e/client")))?;
         let site = Site::new(cluster, NAMESPACE)?;
-        progress.step("mail catcher", CURE, |_| site.prepare())?;
+        progress.step("catchers of mail and traces", CURE, |_| site.prepare())?;
         // On a cluster that an earlier run kept, another platform may be there, and not every one becomes a small one again.
         if site.is_taken()? && !site.would_be_accepted() {
             progress.step("remove the platform of an earlier run", CURE, |_| deletion::remove_with_all_data(&site))?;

@@ -8,12 +8,15 @@ pub mod data;
 pub mod email;
 pub mod exposure;
 pub mod images;
+pub mod monitoring;
 pub mod network_policy;
 mod pod_template;
 pub mod quantity;
 pub mod reference;
 mod rules;
+pub mod settings;
 pub mod status;
+pub mod tracing;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,7 @@ pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, Mong
 pub use email::{Email, EmailTls, SecretRef};
 pub use exposure::{Exposure, ExposureType, IssuerRef, ParentRef, SelfSigned, Tls};
 pub use images::{Images, PullPolicy, PullSecret};
+pub use monitoring::{Monitoring, PodMonitor};
 pub use network_policy::{NetworkPolicy, NetworkPolicyMode};
 pub use pod_template::{
     Affinity, LabelSelector, PodTemplate, Toleration, TolerationEffect, TolerationOperator, TopologySpreadConstraint,
@@ -34,7 +38,9 @@ pub use pod_template::{
 };
 pub use quantity::Quantity;
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
+pub use settings::{Gateway, Media, Rate, RateLimits};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition};
+pub use tracing::Tracing;
 
 /// The longest name of a platform, so that the longest name made from it (a revision label of
 /// `<name>-object-storage`) stays within 63 characters.
@@ -150,7 +156,7 @@ pub struct ChatPlatformSpec {
 
     /// The gateway service: routing, token verification, rate limits. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<Workload>,
+    pub gateway: Option<Gateway>,
 
     /// The auth service: accounts, log-in, tokens. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,7 +170,7 @@ pub struct ChatPlatformSpec {
 
     /// The media service: uploads and downloads. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub media: Option<Workload>,
+    pub media: Option<Media>,
 
     /// The notification service: in-app notifications and e-mail. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,6 +205,16 @@ pub struct ChatPlatformSpec {
     /// Default: only whom the flow of data needs; the edge is reached by everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicy>,
+
+    /// Who gathers the metrics of the platform's pods.
+    /// Default: whoever finds the pods by itself. Change: nothing restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
+
+    /// Where the services send traces of requests.
+    /// Default: nowhere; their logs carry trace ids all the same. Change: rolling restart of the services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
 }
 
 impl ChatPlatformSpec {

@@ -4,6 +4,7 @@
 
 use kube::core::{Message, Rule};
 
+use super::settings::{ORIGINS_MOST, RATE_MOST, UPLOAD_LEAST, UPLOAD_MOST};
 use crate::build::{Component, labels};
 use crate::validate::default_volume;
 
@@ -14,6 +15,9 @@ pub(crate) const LEAST_SIZE: &str = "64Mi";
 
 /// RFC 1123: labels of letters, digits and dashes, with dots between them.
 const SUBDOMAIN: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
+
+/// A scheme, a host in lower case and an optional port, as browsers send it (RFC 6454, section 6.2).
+const ORIGIN: &str = "https?://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?";
 
 /// The name of an object such as `what`.
 pub(super) fn object_name(what: &str) -> Rule {
@@ -52,6 +56,33 @@ pub(super) fn size() -> Rule {
 fn at_least(least: &str, what: &str, example: &str) -> Rule {
     Rule::new(format!("quantity(string(self)).compareTo(quantity('{least}')) >= 0"))
         .message(format!("write {what} of at least {least}, such as {example}").as_str())
+}
+
+/// Origins (RFC 6454), or all of them.
+pub(super) fn origins() -> Rule {
+    // Their number and length are bounds of the schema, without which the rule would cost too much.
+    Rule::new(format!("self.all(origin, origin == '*' || origin.matches('^{ORIGIN}$'))")).message(
+        format!("write at most {ORIGINS_MOST} origins such as https://app.example.com, each without path, or * for every page").as_str(),
+    )
+}
+
+/// Requests.
+pub(super) fn rate() -> Rule {
+    Rule::new(format!("self >= 1 && self <= {RATE_MOST}"))
+        .message(format!("write a number of requests from 1 to {RATE_MOST}").as_str())
+}
+
+/// The size of a file.
+pub(super) fn upload_size() -> Rule {
+    let within = |bound: &str| format!("quantity(string(self)).compareTo(quantity('{bound}'))");
+    Rule::new(format!("{} >= 0 && {} <= 0", within(UPLOAD_LEAST), within(UPLOAD_MOST)))
+        .message(format!("write a size from {UPLOAD_LEAST} to {UPLOAD_MOST}, such as 250Mi").as_str())
+}
+
+/// A time between two of something, as Prometheus writes it.
+pub(super) fn interval() -> Rule {
+    Rule::new("self.matches('^[1-9][0-9]*(ms|s|m|h)$')")
+        .message("write a number with one unit of ms, s, m or h, such as 30s")
 }
 
 /// A limit that is not below the request of the same `amount`.

@@ -21,6 +21,8 @@ pub(super) const HTTPS: i32 = 8443;
 /// The port of people who have yet to be sent to the other one, or of the controller that took their requests by https.
 pub(super) const HTTP: i32 = 8080;
 const PROBE: i32 = 8081;
+/// What the edge lets through beyond the largest file: more than the gateway, so that the answer is the gateway's.
+const FRAMING_MEBIBYTES: u64 = 10;
 
 /// Annotation of the edge's `ConfigMap`: the addresses in it, so that they are still known while a Service is missing.
 pub const UPSTREAMS: &str = "chatplatform.dev/upstreams";
@@ -58,7 +60,7 @@ pub fn service(platform: &Platform) -> Service {
 /// another address, is a change of the configuration and so reaches the edge.
 #[must_use]
 pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deployment) {
-    let configuration = configuration(upstreams, platform.exposure.type_.is_behind_proxy());
+    let configuration = configuration(upstreams, platform.exposure.type_.is_behind_proxy(), platform.settings.upload());
     let mut files = config::config_map(platform, COMPONENT, COMPONENT.name(), [("nginx.conf", configuration.clone())]);
     files.metadata.annotations = Some(BTreeMap::from([(UPSTREAMS.to_owned(), upstreams.to_string())]));
     let pods = Pods {
@@ -100,7 +102,7 @@ fn authority(address: IpAddr, port: i32) -> String {
     }
 }
 
-fn configuration(upstreams: &Upstreams, is_behind_proxy: bool) -> String {
+fn configuration(upstreams: &Upstreams, is_behind_proxy: bool, upload_bytes: u64) -> String {
     let (direct, behind_proxy) = if is_behind_proxy { ("", nginx::BEHIND_PROXY) } else { (nginx::DIRECT, "") };
     nginx::render(
         nginx::EDGE,
@@ -110,6 +112,7 @@ fn configuration(upstreams: &Upstreams, is_behind_proxy: bool) -> String {
             ("BEHIND_PROXY", behind_proxy.to_owned()),
             ("GATEWAY", authority(upstreams.gateway, service::PORT)),
             ("WEB", authority(upstreams.web, web::PORT)),
+            ("BODY_LIMIT", format!("{}m", upload_bytes.div_ceil(1 << 20) + FRAMING_MEBIBYTES)),
             ("HTTPS_PORT", HTTPS.to_string()),
             ("HTTP_PORT", HTTP.to_string()),
             ("PROBE_PORT", PROBE.to_string()),
@@ -124,7 +127,7 @@ mod tests {
     fn both() -> [String; 2] {
         let upstreams =
             Upstreams { gateway: IpAddr::from([10, 0, 0, 1]), web: "fd00::2".parse().unwrap_or(IpAddr::from([0; 4])) };
-        [false, true].map(|is_behind_proxy| configuration(&upstreams, is_behind_proxy))
+        [false, true].map(|is_behind_proxy| configuration(&upstreams, is_behind_proxy, 300 << 20))
     }
 
     #[test]
@@ -134,6 +137,7 @@ mod tests {
             assert!(configuration.contains("server [fd00::2]:8080 "), "{configuration}");
             let left = configuration.split('@').skip(1).find(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
             assert_eq!(left, None);
+            assert_eq!(configuration.matches("client_max_body_size 310m;").count(), 1);
             assert_eq!(configuration.matches("listen 8080;").count(), 1);
             assert_eq!(configuration.matches("listen 8443 ssl").count(), 1);
         }

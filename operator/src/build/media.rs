@@ -25,6 +25,10 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
             .setting("object_storage", "bucket", &bucket.name)
             .setting("object_storage", "path_style", bucket.path_style.to_string()),
     };
+    let shape = match platform.settings.upload_bytes {
+        Some(bytes) => shape.setting("upload", "max_bytes", bytes.to_string()),
+        None => shape,
+    };
     shape
         .secret("object_storage", "access_key_id_file", "s3-access-key-id")
         .secret("object_storage", "secret_access_key_file", "s3-secret-access-key")

@@ -17,6 +17,7 @@ pub mod images;
 pub mod labels;
 pub mod media;
 pub mod mongodb;
+mod monitor;
 pub mod network;
 pub mod network_policy;
 pub mod nginx;
@@ -84,6 +85,8 @@ pub struct Resources<State> {
     pub ingresses: Vec<DynamicObject>,
     /// The way to the edge by a Gateway.
     pub http_routes: Vec<DynamicObject>,
+    /// By which a Prometheus finds the pods.
+    pub pod_monitors: Vec<DynamicObject>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -135,6 +138,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         certificates: certificate::build(platform).into_iter().collect(),
         ingresses: exposure::ingress(platform).into_iter().collect(),
         http_routes: exposure::http_route(platform).into_iter().collect(),
+        pod_monitors: monitor::build(platform).into_iter().collect(),
         state: PhantomData,
     }
 }

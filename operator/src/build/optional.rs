@@ -19,11 +19,13 @@ pub enum Optional {
     Ingress,
     /// `HTTPRoute` of the Gateway API.
     HttpRoute,
+    /// `PodMonitor` of the Prometheus operator.
+    PodMonitor,
 }
 
 impl Optional {
     /// All of them, in the order in which they are applied.
-    pub const ALL: [Self; 3] = [Self::Certificate, Self::Ingress, Self::HttpRoute];
+    pub const ALL: [Self; 4] = [Self::Certificate, Self::Ingress, Self::HttpRoute, Self::PodMonitor];
 
     /// How the API server knows it.
     #[must_use]
@@ -32,6 +34,7 @@ impl Optional {
             Self::Certificate => ("cert-manager.io", "Certificate", "certificates"),
             Self::Ingress => ("networking.k8s.io", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "HTTPRoute", "httproutes"),
+            Self::PodMonitor => ("monitoring.coreos.com", "PodMonitor", "podmonitors"),
         };
         ApiResource {
             group: group.to_owned(),
@@ -56,6 +59,7 @@ impl Optional {
             Self::Certificate => "Certificates",
             Self::Ingress => "Ingresses",
             Self::HttpRoute => "HTTPRoutes",
+            Self::PodMonitor => "PodMonitors",
         }
     }
 
@@ -65,6 +69,7 @@ impl Optional {
         match self {
             Self::Certificate => "spec.tls.issuerRef",
             Self::Ingress | Self::HttpRoute => "spec.exposure.type",
+            Self::PodMonitor => "spec.monitoring.podMonitor",
         }
     }
 
@@ -79,6 +84,9 @@ impl Optional {
             Self::HttpRoute => {
                 "install the Gateway API (https://gateway-api.sigs.k8s.io/guides/) and a controller for it, or choose another type"
             }
+            Self::PodMonitor => {
+                "install the Prometheus operator (https://prometheus-operator.dev/docs/getting-started/installation/), or leave the field out"
+            }
         }
     }
 
@@ -90,6 +98,7 @@ impl Optional {
             Self::Certificate => spec.tls.as_ref().is_some_and(|tls| tls.issuer_ref.is_some()),
             Self::Ingress => type_ == Some(ExposureType::Ingress),
             Self::HttpRoute => type_ == Some(ExposureType::Gateway),
+            Self::PodMonitor => spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.pod_monitor.is_some()),
         }
     }
 

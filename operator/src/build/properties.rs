@@ -152,12 +152,17 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
         1 => Just(Some(json!({"mode": "Open"}))),
     ];
     let hibernated = prop::bool::weighted(0.2);
-    (services, servers, storage, (tls, email, policy, network, hibernated), exposure(), images()).prop_map(
+    let tracing = prop::sample::select(vec![
+        None,
+        Some(json!({"endpoint": "http://collector.monitoring:4318", "samplingPercent": 10})),
+    ]);
+    let monitoring = prop::sample::select(vec![None, Some(json!({"podMonitor": {"interval": "30s"}}))]);
+    (services, servers, storage, (tls, email, policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
         |(
             services,
             (mongodb, redis, rabbitmq),
             storage,
-            (tls, email, policy, network, hibernated),
+            (tls, email, policy, network, hibernated, (tracing, monitoring)),
             exposure,
             images,
         )| {
@@ -172,7 +177,7 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
             {
                 spec[name] = value;
             }
-            for (name, value) in [("tls", tls), ("email", email), ("networkPolicy", network)] {
+            for (name, value) in [("tls", tls), ("email", email), ("networkPolicy", network), ("tracing", tracing), ("monitoring", monitoring)] {
                 if let Some(value) = value {
                     spec[name] = value;
                 }
@@ -240,6 +245,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         certificates,
         ingresses,
         http_routes,
+        pod_monitors,
         state: _,
     } = resources;
     let values = |list: Value| list.as_array().unwrap().clone();
@@ -255,6 +261,7 @@ fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         json!(certificates),
         json!(ingresses),
         json!(http_routes),
+        json!(pod_monitors),
     ]
     .into_iter()
     .flat_map(values)
@@ -401,9 +408,9 @@ proptest! {
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/instance"], "acme");
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/part-of"], "chatplatform");
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/managed-by"], "chatplatform-operator");
-            // One object alone is for all components.
+            // Two objects alone are for all components.
             let component = metadata["labels"]["app.kubernetes.io/name"].as_str().and_then(Component::from_name);
-            prop_assert_eq!(component.is_none(), name == "acme-default-deny");
+            prop_assert_eq!(component.is_none(), name == "acme-default-deny" || name == "acme-metrics");
             let passing = ["acme-edge-tls", "acme-mongodb-tls"].iter().any(|passing| name == passing);
             let kept = spec["deletionPolicy"] == "Retain" && object["kind"] == "Secret" && !passing;
             prop_assert_eq!(metadata["ownerReferences"][0]["uid"] == "u-1", !kept, "{}", name);

@@ -45,6 +45,7 @@ impl<'a> Shape<'a> {
             .setting("tokens", "jwks_file", "/etc/chatplatform/jwks/jwks.json")
             .mounted(volume::config_map("jwks", &platform.names.object("jwks")), "/etc/chatplatform/jwks")
             .mounted(volume::secret("secrets", &own), SECRETS)
+            .traces()
     }
 
     /// A setting of the service, `CHATPLATFORM_<SECTION>__<KEY>`.
@@ -53,6 +54,20 @@ impl<'a> Shape<'a> {
         let name = format!("CHATPLATFORM_{}__{}", section.to_uppercase(), key.to_uppercase());
         self.env.push(env(&name, value));
         self
+    }
+
+    /// Where traces go, in the variables that OpenTelemetry has for it
+    /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+    fn traces(self) -> Self {
+        let Some(tracing) = &self.platform.settings.tracing else { return self };
+        let (names, version) = (&self.platform.names, &self.platform.version);
+        let about = format!("service.namespace={},service.version={version}", names.namespace);
+        let share = f64::from(tracing.percent) / 100.0;
+        let name = names.object(self.component.name());
+        self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &tracing.endpoint)
+            .variable("OTEL_SERVICE_NAME", &name)
+            .variable("OTEL_RESOURCE_ATTRIBUTES", &about)
+            .variable("OTEL_TRACES_SAMPLER_ARG", &share.to_string())
     }
 
     /// A variable that is not the service's own, but its libraries'.

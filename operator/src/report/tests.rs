@@ -55,6 +55,7 @@ impl Cluster {
             certificates,
             ingresses,
             http_routes,
+            pod_monitors,
             state: _,
         } = build::build(&platform);
         for set in &mut stateful_sets {
@@ -92,6 +93,7 @@ impl Cluster {
                 certificates,
                 ingresses,
                 http_routes,
+                pod_monitors,
                 state: std::marker::PhantomData,
             },
             observed,

@@ -43,6 +43,13 @@ impl Trace {
         Self { trace_id: format!("{:032x}", rand::random::<u128>()) }
     }
 
+    /// The id of the run as the one span of its trace: 16 hexadecimal digits.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        // Random as a whole, it is random in each half.
+        self.trace_id.get(..16).unwrap_or_default()
+    }
+
     /// Its digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

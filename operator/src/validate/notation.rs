@@ -17,6 +17,35 @@ pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dashed)
 }
 
+/// An origin as browsers send it: a scheme, a host in lower case and an optional port (RFC 6454, section 6.2).
+pub(super) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)));
+    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 270
+        && is_server(host)
+        && !host.bytes().any(|byte| byte.is_ascii_uppercase())
+        && port.is_none_or(is_port)
+}
+
+/// A time as Prometheus writes it: a number above zero with one unit.
+pub(super) fn is_interval(text: &str) -> bool {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let is_number = !digits.is_empty() && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 16 && is_number && ["ms", "s", "m", "h"].contains(&&text[digits.len()..])
+}
+
+/// The port of a URL of a server as a whole, with the scheme http; none where it is no such URL.
+pub(super) fn http_port(text: &str) -> Option<u16> {
+    let authority = text.strip_prefix("http://").filter(|_| text.len() <= 270 && is_base_url(text))?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    // An address of IPv6 has colons of its own, within brackets.
+    match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((_, port)) => port.parse().ok().filter(|port| *port > 0),
+        None => Some(80),
+    }
+}
+
 /// A kind of objects.
 pub(super) fn is_kind(text: &str) -> bool {
     text.len() <= 63
@@ -183,6 +212,44 @@ mod tests {
     #[test]
     fn a_bucket_begins_and_ends_with_a_letter_or_digit() {
         check(is_bucket, &["abc", "my.bucket-1"], &["ab", "-abc", "abc-", "a..b", "Abc", "a_b"]);
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        check(
+            is_origin,
+            &["https://app.example.com", "http://localhost:5173", "https://10.0.0.1"],
+            &[
+                "https://",
+                "app.example.com",
+                "https://App.example.com",
+                "https://a.example/",
+                "https://a:port",
+                "ftp://a",
+                "*",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_interval_has_one_unit() {
+        check(is_interval, &["30s", "500ms", "1m", "2h"], &["", "30", "s", "030s", "1m30s", "30 s", "1d", "-1s"]);
+    }
+
+    #[test]
+    fn a_url_has_the_port_of_its_scheme_unless_it_names_another() {
+        let ports =
+            ["http://collector:4318/", "http://collector", "http://[fd00::1]", "http://[fd00::1]:9"].map(http_port);
+        assert_eq!(ports, [Some(4318), Some(80), Some(80), Some(9)]);
+        for text in [
+            "https://collector",
+            "http://collector:0",
+            "http://collector:port",
+            "http://collector/v1",
+            "collector:4318",
+        ] {
+            assert_eq!(http_port(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::hibernation::Hibernation;
 use crate::api::{
-    Behavior, DeletionPolicy, EmailTls, ExposureType, IssuerRef, NetworkPolicyMode, ParentRef, PullPolicy, Quantity,
+    Behavior, DeletionPolicy, EmailTls, ExposureType, IssuerRef, NetworkPolicyMode, ParentRef, PodMonitor, PullPolicy,
+    Quantity,
 };
 use crate::build::Component;
 use crate::secrets::{Externals, Material, Names};
+
+/// The media service's own limit of a file.
+const UPLOAD_DEFAULT_BYTES: u64 = 100 << 20;
 
 /// A platform that can be built.
 #[derive(Clone, Debug)]
@@ -57,6 +61,8 @@ pub struct Platform {
     pub notification: Workload,
     /// The web client.
     pub web: Workload,
+    /// What is said of the services besides.
+    pub settings: Settings,
     /// The `MongoDB` replica set.
     pub mongodb: Served<MongoDb>,
     /// Redis.
@@ -182,6 +188,40 @@ pub struct Workload {
     pub resources: ResourceRequirements,
     /// What is added to each, and where they run.
     pub pods: PodOverrides,
+}
+
+/// What is said of the services, besides their pods.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Origins whose pages may call the gateway.
+    pub allowed_origins: Vec<String>,
+    /// Limits of the gateway, by kind of request: requests a minute, and at once. The gateway has its own for others.
+    pub rates: BTreeMap<&'static str, (i32, i32)>,
+    /// The largest file in bytes, if it is not the media service's own limit.
+    pub upload_bytes: Option<u64>,
+    /// Where traces go, if anywhere.
+    pub tracing: Option<Tracing>,
+    /// Who gathers metrics, if that is said.
+    pub pod_monitor: Option<PodMonitor>,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug)]
+pub struct Tracing {
+    /// URL of the collector, without a slash at its end.
+    pub endpoint: String,
+    /// The collector's port.
+    pub port: u16,
+    /// Share of the traces in percent.
+    pub percent: i32,
+}
+
+impl Settings {
+    /// The largest file in bytes.
+    #[must_use]
+    pub fn upload(&self) -> u64 {
+        self.upload_bytes.unwrap_or(UPLOAD_DEFAULT_BYTES)
+    }
 }
 
 /// What an autoscaler goes by.

@@ -4,12 +4,13 @@ mod amounts;
 mod pods;
 mod scaling;
 mod servers;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 
-use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Served, Servers, Workload};
+use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Served, Servers, Settings, Workload};
 use super::{Fault, notation, release};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
 use crate::build::{Component, certificate};
@@ -29,6 +30,7 @@ pub(super) struct Parsed {
     pub(super) media: Workload,
     pub(super) notification: Workload,
     pub(super) web: Workload,
+    pub(super) settings: Settings,
     pub(super) mongodb: Served<MongoDb>,
     pub(super) redis: Served<Servers>,
     pub(super) rabbitmq: Served<Servers>,
@@ -69,12 +71,13 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         tls: check.tls(spec.tls.as_ref()),
         exposure: check.exposure(spec.exposure.as_ref()),
         edge: check.workload(Component::Edge, spec.edge.as_ref()),
-        gateway: check.workload(Component::Gateway, spec.gateway.as_ref()),
+        gateway: check.workload(Component::Gateway, spec.gateway.as_ref().map(|gateway| &gateway.workload)),
         auth: check.workload(Component::Auth, spec.auth.as_ref()),
         chat: check.workload(Component::Chat, Some(&chat)),
-        media: check.workload(Component::Media, spec.media.as_ref()),
+        media: check.workload(Component::Media, spec.media.as_ref().map(|media| &media.workload)),
         notification: check.workload(Component::Notification, spec.notification.as_ref()),
         web: check.workload(Component::Web, spec.web.as_ref()),
+        settings: check.settings(spec),
         mongodb: check.mongodb(&spec.mongodb.clone().unwrap_or_default()),
         redis: check.redis(&spec.redis.clone().unwrap_or_default()),
         rabbitmq: check.rabbitmq(&spec.rabbitmq.clone().unwrap_or_default()),

@@ -26,6 +26,7 @@ pub struct Settings {
 }
 
 impl program::Settings for Settings {
+    const NAME: &'static str = "auth";
     const DEFAULTS: &'static str = DEFAULTS;
 
     fn log(&self) -> Log {

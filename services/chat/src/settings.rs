@@ -57,6 +57,7 @@ pub struct Sockets {
 const QUIET: &str = ",socketioxide=info,engineioxide=info,socketioxide_core=info";
 
 impl program::Settings for Settings {
+    const NAME: &'static str = "chat";
     const DEFAULTS: &'static str = DEFAULTS;
 
     fn log(&self) -> Log {

@@ -35,6 +35,12 @@ impl TraceParent {
         Self { parent_id: rand::random::<u64>().max(1), ..self }
     }
 
+    /// Whether whoever began the trace wants it recorded.
+    #[must_use]
+    pub fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
     /// The trace id, 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn trace_id(self) -> String {

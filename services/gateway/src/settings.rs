@@ -109,6 +109,7 @@ pub struct Cors {
 }
 
 impl program::Settings for Settings {
+    const NAME: &'static str = "gateway";
     const DEFAULTS: &'static str = DEFAULTS;
 
     fn log(&self) -> Log {

@@ -68,6 +68,7 @@ impl Upload {
 }
 
 impl program::Settings for Settings {
+    const NAME: &'static str = "media";
     const DEFAULTS: &'static str = DEFAULTS;
 
     fn log(&self) -> Log {

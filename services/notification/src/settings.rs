@@ -80,6 +80,7 @@ pub struct Web {
 }
 
 impl program::Settings for Settings {
+    const NAME: &'static str = "notification";
     const DEFAULTS: &'static str = DEFAULTS;
 
     fn log(&self) -> Log {

@@ -11,6 +11,8 @@ use crate::telemetry;
 
 /// All settings of a service.
 pub trait Settings: DeserializeOwned + Section {
+    /// The service, as its traces name it.
+    const NAME: &'static str;
     /// The embedded defaults (TOML).
     const DEFAULTS: &'static str;
 
@@ -27,7 +29,8 @@ pub fn run<S: Settings>(assemble: fn(&S, Clock) -> Assembly<'_>) -> anyhow::Resu
     // Two providers are linked, so one has to be chosen before any connection is described. It fails only if one is.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings: S = config::load(S::DEFAULTS)?;
-    telemetry::init(&settings.log()).context("cannot set up logging")?;
+    // Until the end, when it sends the last of the traces.
+    let _telemetry = telemetry::init(S::NAME, &settings.log()).context("cannot set up logs and traces")?;
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let service = threads.block_on(assemble(&settings, Clock::system()))?;
     Ok(threads.block_on(service.run())?)

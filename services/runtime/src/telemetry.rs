@@ -1,4 +1,5 @@
-//! Logs: one JSON object a line on standard output, each with the trace id of what it belongs to.
+//! Logs: one JSON object a line on standard output, each with the trace id of what it belongs to; and traces, sent to a collector where
+//! the environment names one (see [`otlp`]).
 
 use std::{
     fmt,
@@ -24,16 +25,21 @@ pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("log.filter is not a list of directives such as `info,runtime=debug`")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Traces cannot be sent as the environment says.
+    #[error(transparent)]
+    Traces(#[from] otlp::Error),
     /// Someone started it before.
     #[error("logging has already been started")]
     Started(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging for the whole process.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
+/// Starts logging for the whole process, a service called `name`, and the sending of traces, whose last ones go when the answer is dropped.
+pub fn init(name: &'static str, log: &Log) -> Result<Option<otlp::Rest>, TelemetryError> {
     let filter = EnvFilter::try_new(&log.filter)?;
-    tracing_subscriber::registry().with(JsonLines { write: io::stdout }.with_filter(filter)).try_init()?;
-    Ok(())
+    let traces = otlp::Settings::from_environment().map(|settings| otlp::start(name, &settings)).transpose()?;
+    let (export, rest) = traces.unzip();
+    tracing_subscriber::registry().with(JsonLines { write: io::stdout }.with_filter(filter)).with(export).try_init()?;
+    Ok(rest)
 }
 
 /// Writes an event as `{time, level, target, message, trace_id, ...}`: its own fields and those of the spans around it,

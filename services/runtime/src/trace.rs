@@ -17,20 +17,32 @@ pub fn current() -> Option<TraceParent> {
     CURRENT.try_with(|parent| *parent).ok()
 }
 
-/// Runs `future` within `parent`: [`current`] tells it, and logs carry its trace id.
+/// Runs `future` as a part of `parent`: [`current`] tells it where it is, and logs carry its trace id.
 pub async fn scope<F: Future>(parent: TraceParent, name: &'static str, future: F) -> F::Output {
-    let span = tracing::info_span!("work", work = name, trace_id = %parent.trace_id());
-    CURRENT.scope(parent, future.instrument(span)).await
+    let own = parent.child();
+    let span = tracing::info_span!(
+        "work",
+        work = name,
+        trace_id = own.trace_id(),
+        span_id = span_id(own),
+        parent_id = parent.parent_id(),
+    );
+    CURRENT.scope(own, future.instrument(span)).await
+}
+
+/// The id of a span that is to be sent; none where the caller does not want this trace recorded.
+fn span_id(own: TraceParent) -> Option<String> {
+    own.is_sampled().then(|| own.parent_id())
 }
 
 /// The caller's trace one step further down, or a new one.
 #[must_use]
 pub fn accept(headers: &HeaderMap) -> TraceParent {
-    headers
-        .get(HEADER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<TraceParent>().ok())
-        .map_or_else(TraceParent::start, TraceParent::child)
+    caller(headers).map_or_else(TraceParent::start, TraceParent::child)
+}
+
+fn caller(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(HEADER)?.to_str().ok()?.parse().ok()
 }
 
 /// Writes the current trace into the headers of a call to someone else.
@@ -44,11 +56,20 @@ pub fn inject(headers: &mut HeaderMap) {
 
 /// Middleware: every request runs in its trace and leaves one line in the log. The query is left out: it may hold secrets.
 pub async fn layer(request: Request, next: Next) -> Response {
-    let parent = accept(request.headers());
+    let caller = caller(request.headers());
+    let own = caller.map_or_else(TraceParent::start, TraceParent::child);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", trace_id = %parent.trace_id(), %method, %path);
-    CURRENT.scope(parent, answer(request, next, span.clone()).instrument(span)).await
+    let span = tracing::info_span!(
+        "request",
+        trace_id = own.trace_id(),
+        span_id = span_id(own),
+        parent_id = caller.map(TraceParent::parent_id),
+        %method,
+        %path,
+        status = tracing::field::Empty,
+    );
+    CURRENT.scope(own, answer(request, next, span.clone()).instrument(span)).await
 }
 
 async fn answer(mut request: Request, next: Next, span: Span) -> Response {
@@ -58,7 +79,8 @@ async fn answer(mut request: Request, next: Next, span: Span) -> Response {
     }
     let response = next.run(request).await;
     let milliseconds = began.elapsed().as_secs_f64() * 1000.0;
-    tracing::info!(parent: &span, status = response.status().as_u16(), milliseconds, "answered");
+    span.record("status", response.status().as_u16());
+    tracing::info!(parent: &span, milliseconds, "answered");
     response
 }
 
@@ -103,6 +125,8 @@ mod tests {
         assert!(headers.is_empty());
         let parent = TraceParent::start();
         scope(parent, "test", async { inject(&mut headers) }).await;
-        assert_eq!(headers[HEADER], parent.to_string());
+        let injected: TraceParent = headers[HEADER].to_str().unwrap().parse().unwrap();
+        assert_eq!(injected.trace_id(), parent.trace_id());
+        assert_ne!(injected.parent_id(), parent.parent_id(), "what is called is a part of the work, not of its parent");
     }
 }

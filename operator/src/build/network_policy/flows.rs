@@ -126,5 +126,11 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
         // Within the cluster, a Service may lead to another port than the one it has itself.
         add(Flow { from, to: Cluster, ports: vec![] });
     }
+    if let Some(tracing) = &platform.settings.tracing {
+        for from in [Gateway, Auth, Chat, Media, Notification].map(Of) {
+            add(Flow { from, to: Anyone, ports: vec![tracing.port.into()] });
+            add(Flow { from, to: Cluster, ports: vec![] });
+        }
+    }
     flows
 }

@@ -41,7 +41,7 @@ impl Checker<'_> {
         }
     }
 
-    fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>) {
+    pub(super) fn labels(&mut self, field: &str, labels: &BTreeMap<String, String>) {
         if labels.len() > 64 {
             self.fault(field, format!("{} are too many: write at most 64", labels.len()));
         }
@@ -58,7 +58,7 @@ impl Checker<'_> {
     }
 
     /// What the operator finds its own pods by, and knows them by.
-    fn not_ours(&mut self, field: &str, what: &str, named: &BTreeMap<String, String>) {
+    pub(super) fn not_ours(&mut self, field: &str, what: &str, named: &BTreeMap<String, String>) {
         let is_ours = |name: &&String| labels::OWN.contains(&name.as_str()) || name.starts_with(labels::DOMAIN);
         for name in named.keys().filter(is_ours) {
             let cure = format!("leave it out, or give the {what} another name");

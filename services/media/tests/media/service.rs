@@ -224,7 +224,7 @@ pub(crate) fn install_crypto() {
 fn log_if_asked() {
     if let Ok(filter) = std::env::var("RUST_LOG") {
         // Another test may have begun it.
-        let _ = runtime::telemetry::init(&config::Log { filter });
+        let _ = runtime::telemetry::init("media", &config::Log { filter });
     }
 }
 

@@ -244,6 +244,6 @@ pub(crate) fn install_crypto() {
 fn log_if_asked() {
     if let Ok(filter) = std::env::var("RUST_LOG") {
         // Another test may have begun it.
-        let _ = runtime::telemetry::init(&config::Log { filter });
+        let _ = runtime::telemetry::init("notification", &config::Log { filter });
     }
 }
