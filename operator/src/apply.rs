@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -132,6 +133,7 @@ pub async fn apply(
         config_maps,
         services,
         stateful_sets,
+        jobs,
         deployments,
         autoscalers,
         disruption_budgets,
@@ -150,6 +152,7 @@ pub async fn apply(
         services: to.set(services, &observed.services).await?,
         network_policies: isolation::set(&to, network_policies, &observed.network_policies).await?,
         stateful_sets: to.set(stateful_sets, &observed.stateful_sets).await?,
+        jobs: to.set(jobs, &observed.jobs).await?,
         deployments: replicas::set(&to, deployments, observed).await?,
         // After what they scale, which they would not find.
         autoscalers: to.set(autoscalers, &observed.autoscalers).await?,
@@ -168,6 +171,8 @@ pub async fn apply(
     optional::prune(&to, Optional::Certificate, &applied.certificates, observed).await?;
     to.prune(&applied.disruption_budgets, &observed.disruption_budgets).await?;
     to.prune(&applied.deployments, &observed.deployments).await?;
+    // Once the Deployments that had to wait for them are written, which proves that they are done.
+    to.prune(&applied.jobs, &observed.jobs).await?;
     to.prune(&applied.stateful_sets, &observed.stateful_sets).await?;
     isolation::prune(&to, &applied.network_policies, &observed.network_policies).await?;
     to.prune(&applied.services, &observed.services).await?;
@@ -233,7 +238,8 @@ impl Applier<'_> {
             }
         } else {
             self.refuse_foreign::<K>(&name).await?;
-            if self.settled {
+            // A Job that is gone is one that is to be tried again.
+            if self.settled && K::kind(&()) != Job::kind(&()) {
                 self.repairs::<K>(&name, "which was gone");
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -30,10 +31,11 @@ pub struct Warning {
 }
 
 /// The identities of objects that do not get on, and whose status does not say why.
-pub(super) fn stuck(sets: &[StatefulSet], pods: &[Pod], now: Timestamp) -> Vec<String> {
+pub(super) fn stuck(sets: &[StatefulSet], jobs: &[Job], pods: &[Pod], now: Timestamp) -> Vec<String> {
+    let jobs = jobs.iter().filter(|job| lacks_pod(job)).filter_map(Job::uid);
     let sets = sets.iter().filter(|set| lacks_pods(set)).filter_map(StatefulSet::uid);
     let pods = pods.iter().filter(|pod| is_mounting(pod, now)).filter_map(Pod::uid);
-    sets.chain(pods).collect()
+    sets.chain(jobs).chain(pods).collect()
 }
 
 /// Pods that should have stopped long ago, and what is to say of them.
@@ -74,6 +76,13 @@ fn lacks_pods(set: &StatefulSet) -> bool {
         status.observed_generation.is_some()
             && status.observed_generation >= set.metadata.generation
             && status.replicas < wanted
+    })
+}
+
+/// Whether a Job that is not over has no pod.
+fn lacks_pod(job: &Job) -> bool {
+    job.status.as_ref().is_some_and(|status| {
+        status.start_time.is_some() && status.active.unwrap_or_default() == 0 && status.conditions.is_none()
     })
 }
 

@@ -48,6 +48,7 @@ impl Cluster {
             config_maps,
             services,
             mut stateful_sets,
+            jobs,
             mut deployments,
             autoscalers,
             disruption_budgets,
@@ -61,6 +62,7 @@ impl Cluster {
             set.status = Some(StatefulSetStatus {
                 replicas: 1,
                 ready_replicas: Some(1),
+                available_replicas: Some(1),
                 updated_replicas: Some(1),
                 ..StatefulSetStatus::default()
             });
@@ -69,6 +71,7 @@ impl Cluster {
             deployment.status = Some(DeploymentStatus {
                 replicas: Some(1),
                 ready_replicas: Some(1),
+                available_replicas: Some(1),
                 updated_replicas: Some(1),
                 ..DeploymentStatus::default()
             });
@@ -85,6 +88,7 @@ impl Cluster {
                 config_maps,
                 services,
                 stateful_sets,
+                jobs,
                 deployments,
                 autoscalers,
                 disruption_budgets,
@@ -484,3 +488,5 @@ fn the_scale_subresource_finds_the_chat_pods_and_their_number() {
     let paused = super::status(&cluster.document, Some(&status), Outcome::Paused, LATER.parse().unwrap());
     assert_eq!((paused.chat_replicas, paused.selector, paused.ready), (Some(1), status.selector, status.ready));
 }
+
+mod upgrade;

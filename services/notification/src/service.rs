@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use lettre::message::Mailbox;
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics,
-    migrations, program::Assembly, service::Service,
+    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics, migrations,
+    program::Assembly, service::Service,
 };
 use tokio::sync::Notify;
 
@@ -98,7 +98,12 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             broker.close().await;
         }
     };
-    let service = service.router(http::router(state)).health(health).metrics(metrics).task("migrations", migrating).task("consumer", consuming);
+    let service = service
+        .router(http::router(state))
+        .health(health)
+        .metrics(metrics)
+        .task("migrations", migrating)
+        .task("consumer", consuming);
     Ok(match delivery {
         Some(delivery) => service.task("e-mail", delivery.run(shutdown.soft().clone())),
         None => service,

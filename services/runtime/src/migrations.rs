@@ -61,10 +61,9 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Vec<&'static str>, MigrationError> {
     let ledger = Ledger::of(database);
-    match stop.run_until_cancelled(has_turn(&ledger, steps)).await {
-        None => return Err(MigrationError::Stopped),
-        Some(has_turn) if !has_turn? => return Ok(Vec::new()),
-        Some(_) => {}
+    let has_turn = stop.run_until_cancelled(has_turn(&ledger, steps)).await;
+    if !has_turn.ok_or(MigrationError::Stopped)?? {
+        return Ok(Vec::new());
     }
     let outcome = take(database, &ledger, steps, stop).await;
     // Who waits for it need not wait for its end; it ends by itself if this fails.
@@ -124,7 +123,7 @@ impl Progress {
     /// Waits until it has. Not at all after a stop that came first.
     pub async fn reached(&self) {
         if self.0.clone().wait_for(|done| *done).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

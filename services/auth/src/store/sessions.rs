@@ -3,7 +3,6 @@
 //! A session's refresh tokens change by compare-and-set on the family that was read: of two requests with one token one
 //! writes, and the other reads again and finds what the first has made of it.
 
-
 use contract::event::Envelope;
 use contract::id::{SessionId, UserId};
 use futures::TryStreamExt as _;

@@ -69,10 +69,9 @@ impl Ledger {
             let asked = Instant::now();
             match timeout(RENEW, self.extend(self.own())).await {
                 Ok(Ok(true)) => held_since = asked,
-                Ok(Ok(false)) => return,
                 // An election, perhaps.
                 Ok(Err(_)) | Err(_) if held_since.elapsed() + RENEW < LEASE => {}
-                Ok(Err(_)) | Err(_) => return,
+                Ok(Ok(false) | Err(_)) | Err(_) => return,
             }
         }
     }
