@@ -224,8 +224,9 @@ fn upgrading(found: &Found<'_>, waiting: &[&Verdict], progress: String) -> Vec<V
             Verdict::new("Stalled", true, reason, message),
         ];
     }
+    let ailing = upgrade::ailing(found).iter().map(String::as_str);
     let parts = waiting.iter().map(|part| part.message.as_str());
-    let message = std::iter::once(progress.as_str()).chain(parts).collect::<Vec<_>>().join("; ");
+    let message = std::iter::once(progress.as_str()).chain(ailing).chain(parts).collect::<Vec<_>>().join("; ");
     vec![
         Verdict::new("Ready", false, Reason::Upgrading, message),
         // Of the step alone, so that each is told of once.

@@ -14,13 +14,21 @@ use crate::validate::{Step, Upgrade, WAVES, has_condition};
 pub(super) fn progress(found: &Found<'_>) -> Option<String> {
     let upgrade = found.platform.upgrade.as_ref()?;
     let step = match &upgrade.step {
-        Step::Check(ailing) => format!("begins once all is well: {}", ailing.join(", ")),
+        Step::Check(_) => "begins once all is well".to_owned(),
         Step::Migrate => format!("brings the databases of {} to its form", names(&Component::WITH_DATABASE)),
         Step::Roll(wave) => {
             format!("{} of {}, rolls out {}", wave + 1, WAVES.len(), names(WAVES.get(*wave).unwrap_or(&&[][..])))
         }
     };
     Some(format!("upgrade from {}, which serves, to {}: {step}", upgrade.from, found.platform.version))
+}
+
+/// What an upgrade waits for before it begins.
+pub(super) fn ailing<'a>(found: &Found<'a>) -> &'a [String] {
+    match &found.platform.upgrade {
+        Some(Upgrade { step: Step::Check(ailing), .. }) => ailing,
+        _ => &[],
+    }
 }
 
 /// Where an upgrade has stopped until somebody acts, why, and what to do.

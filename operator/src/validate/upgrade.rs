@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 
 use super::hibernation::Hibernation;
 use super::platform::Platform;
+use super::release;
 use crate::build::{Component, labels};
 use crate::observe::{Observed, Rollout};
 use Component::{Auth, Chat, Edge, Gateway, Media, MongoDb, Notification, Web};
@@ -87,7 +88,7 @@ impl Upgrade {
 /// The release of a platform that has not served yet: that with which it was begun.
 pub(super) fn begun(observed: &Observed) -> Option<&str> {
     let releases = observed.deployments.iter().filter_map(|deployment| deployment.annotations().get(labels::RELEASE));
-    releases.min().map(String::as_str)
+    release::lowest(releases.map(String::as_str))
 }
 
 /// What comes next on the way to release `to`; nothing once all of it is there.

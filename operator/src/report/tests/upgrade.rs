@@ -53,10 +53,14 @@ fn while_an_upgrade_is_under_way_its_step_is_said_and_the_release_that_serves_st
 fn each_step_of_an_upgrade_is_an_event_of_its_own_that_warns_of_nothing_and_is_told_once() {
     let before = serving();
     let waiting = at(Step::Check(vec!["web: away".into()])).status(Some(&before), LATER);
+    assert!(condition(&waiting, "Ready").message.ends_with(": begins once all is well; web: away"));
     let begun: Vec<_> = changed(Some(&before), &waiting).map(event).collect();
     assert!(begun.iter().all(|event| matches!(event.type_, EventType::Normal) && event.reason == "Upgrading"));
     assert_eq!(begun.len(), 2, "{begun:?}");
     let mut actions = Vec::from_iter(begun.into_iter().map(|event| event.action));
+    // What it waits for may come and go, and is no step.
+    let other = at(Step::Check(vec!["edge: away".into()])).status(Some(&waiting), LATER);
+    assert_eq!(changed(Some(&waiting), &other).count(), 0);
     let mut before = waiting;
     for step in [Step::Migrate, Step::Roll(0), Step::Roll(1)] {
         let status = at(step).status(Some(&before), LATER);

@@ -167,20 +167,18 @@ impl World {
     fn accidents(&self) -> Vec<Self> {
         let mut after = Vec::new();
         for (service, is) in &self.jobs {
-            let mut become_ = |is: Option<JobIs>| {
+            let next: &[Option<JobIs>] = match is {
+                JobIs::AtWork => &[Some(JobIs::Done), Some(JobIs::Failed)],
+                // Somebody deletes it, to have it tried again.
+                JobIs::Failed => &[None],
+                JobIs::Done => &[],
+            };
+            for is in next {
                 let mut world = self.clone();
-                match is {
-                    Some(is) => world.jobs.insert(*service, is),
-                    None => world.jobs.remove(service),
-                };
+                world.jobs.remove(service);
+                world.jobs.extend(is.map(|is| (*service, is)));
                 world.is_migrated |= world.jobs.values().filter(|is| **is == JobIs::Done).count() == 4;
                 after.push(world);
-            };
-            match is {
-                JobIs::AtWork => [JobIs::Done, JobIs::Failed].map(|is| become_(Some(is))).into(),
-                // Somebody deletes it, to have it tried again.
-                JobIs::Failed => become_(None),
-                JobIs::Done => {}
             }
         }
         for (component, running) in &self.sight.running {
