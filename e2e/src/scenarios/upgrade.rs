@@ -212,7 +212,7 @@ fn image(stage: &Stage, component: &str) -> Result<String> {
     image.map(str::to_owned).with_context(|| format!("{component} has no image"))
 }
 
-/// When the newest ReplicaSet of a service was made, RFC 3339.
+/// When the newest `ReplicaSet` of a service was made, RFC 3339.
 fn made_last(stage: &Stage, component: &str) -> Result<String> {
     let sets = stage.of_component("replicasets", component)?;
     let times = sets.iter().filter_map(|set| set["metadata"]["creationTimestamp"].as_str());
