@@ -168,11 +168,21 @@ mod tests {
     fn only_what_is_stuck_is_asked_about() {
         let (soon, late) = ("2026-01-01T00:09:50Z", "2026-01-01T00:09:00Z");
         let creating = waiting("ContainerCreating");
-        assert_eq!(stuck(&[set(3, 3)], &[pod(soon, &creating)], now()), [""; 0]);
+        assert_eq!(stuck(&[set(3, 3)], &[], &[pod(soon, &creating)], now()), [""; 0]);
         let says_why_itself = pod(late, &waiting("ImagePullBackOff"));
-        assert_eq!(stuck(&[set(0, 0)], &[says_why_itself], now()), [""; 0]);
-        assert_eq!(stuck(&[set(3, 2)], &[pod(late, &creating)], now()), ["set", "pod"]);
-        assert_eq!(stuck(&[], &[pod(late, &json!([]))], now()), ["pod"]);
+        assert_eq!(stuck(&[set(0, 0)], &[], &[says_why_itself], now()), [""; 0]);
+        assert_eq!(stuck(&[set(3, 2)], &[], &[pod(late, &creating)], now()), ["set", "pod"]);
+        assert_eq!(stuck(&[], &[], &[pod(late, &json!([]))], now()), ["pod"]);
+        let job = |status: Value| -> Job {
+            serde_json::from_value(json!({"metadata": {"uid": "job"}, "status": status})).unwrap()
+        };
+        let begun = json!({"startTime": "2026-01-01T00:00:00Z"});
+        assert_eq!(stuck(&[], &[job(begun.clone())], &[], now()), ["job"]);
+        let mut at_work = begun.clone();
+        at_work["active"] = 1.into();
+        let mut over = begun;
+        over["conditions"] = json!([{"type": "Complete", "status": "True"}]);
+        assert_eq!(stuck(&[], &[job(json!({})), job(at_work), job(over)], &[], now()), [""; 0]);
     }
 
     #[test]
