@@ -18,6 +18,9 @@ use crate::source;
 /// The release the images are tagged with: the workspace's.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The release before it, under whose name scenarios have the same images once more, to upgrade from.
+pub const PREVIOUS: &str = "0.0.9";
+
 /// What is written in Rust: an image each, and the binaries in it.
 pub const COMPILED: [(&str, &[&str]); 6] = [
     ("operator", &["operator", "provision"]),
@@ -31,7 +34,11 @@ pub const COMPILED: [(&str, &[&str]); 6] = [
 /// The name of a component's image.
 #[must_use]
 pub fn name_of(component: &str) -> String {
-    format!("docker.io/chatplatform/{component}:{VERSION}")
+    name_in(component, VERSION)
+}
+
+fn name_in(component: &str, release: &str) -> String {
+    format!("docker.io/chatplatform/{component}:{release}")
 }
 
 /// What images are made of.
@@ -105,6 +112,15 @@ pub fn load(cluster: &Cluster, names: &[String], progress: &Progress) -> Result<
         },
     )?;
     Ok(missing)
+}
+
+/// Gives images that were built the name of another release as well, and loads them into the nodes.
+pub fn load_as(cluster: &Cluster, components: &[&str], release: &str, progress: &Progress) -> Result<()> {
+    let names: Vec<String> = components.iter().map(|component| name_in(component, release)).collect();
+    for (component, name) in components.iter().zip(&names) {
+        cluster.engine().docker.run().args(["tag", &name_of(component), name]).execute()?;
+    }
+    load(cluster, &names, progress).map(drop)
 }
 
 /// Restarts the Deployments that run one of `images`: the tag is the same, the content is not.
@@ -311,6 +327,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_release_before_is_one_that_this_release_may_follow() {
+        let numbers = |release: &str| release.split('.').map(|part| part.parse().unwrap()).collect::<Vec<u32>>();
+        let (before, now) = (numbers(PREVIOUS), numbers(VERSION));
+        assert!(before < now && now[0] - before[0] <= 1 && (now[0] > before[0] || now[1] - before[1] <= 1));
+    }
 
     #[test]
     fn executables_are_read_from_cargos_messages() {

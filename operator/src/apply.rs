@@ -121,6 +121,7 @@ pub async fn apply(
         config_maps,
         services,
         stateful_sets,
+        jobs,
         deployments,
         autoscalers,
         disruption_budgets,
@@ -140,6 +141,7 @@ pub async fn apply(
         services: to.of().set(services, &observed.services).await?,
         network_policies: isolation::set(&to, network_policies, &observed.network_policies).await?,
         stateful_sets: to.of().set(stateful_sets, &observed.stateful_sets).await?,
+        jobs: to.of().set(jobs, &observed.jobs).await?,
         deployments: replicas::set(&to, deployments, observed).await?,
         // After what they scale, which they would not find.
         autoscalers: to.of().set(autoscalers, &observed.autoscalers).await?,
@@ -166,6 +168,8 @@ pub async fn apply(
     to.optional(Optional::Certificate).prune(&applied.certificates, observed.of_kind(Optional::Certificate)).await?;
     to.of().prune(&applied.disruption_budgets, &observed.disruption_budgets).await?;
     to.of().prune(&applied.deployments, &observed.deployments).await?;
+    // Once the Deployments that had to wait for them are written, which proves that they are done.
+    to.of().prune(&applied.jobs, &observed.jobs).await?;
     to.of().prune(&applied.stateful_sets, &observed.stateful_sets).await?;
     isolation::prune(&to, &applied.network_policies, &observed.network_policies).await?;
     to.of().prune(&applied.services, &observed.services).await?;

@@ -1,5 +1,6 @@
 //! The observe step: everything the other steps need to know of the cluster, read at one time and live.
 
+mod rollout;
 mod said;
 mod warnings;
 
@@ -8,6 +9,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -17,6 +19,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
+pub use rollout::Rollout;
 pub use warnings::{NOT_STOPPING, Warning};
 
 use crate::api::ChatPlatform;
@@ -48,6 +51,9 @@ impl Error {
     }
 }
 
+/// Label of a pod: the Job that it was made for (`batchv1.JobNameLabel`).
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
 /// What there is of a platform.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -61,6 +67,8 @@ pub struct Observed {
     pub stateful_sets: Vec<StatefulSet>,
     /// Deployments that carry the platform's labels.
     pub deployments: Vec<Deployment>,
+    /// Jobs that carry the platform's labels.
+    pub jobs: Vec<Job>,
     /// Pods that carry the platform's labels.
     pub pods: Vec<Pod>,
     /// Volume claims that carry the platform's labels.
@@ -112,6 +120,11 @@ impl Observed {
         self.pods.iter().filter(move |pod| of(pod.labels(), component))
     }
 
+    /// The pods of a Job.
+    pub fn pods_of_job(&self, job: &str) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(move |pod| pod.labels().get(JOB_NAME).is_some_and(|name| name == job))
+    }
+
     /// Whether a component has a volume, and so may hold data from before.
     #[must_use]
     pub fn has_claim(&self, component: Component) -> bool {
@@ -134,9 +147,10 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
     let mut deployments: Vec<Deployment> = list.whole("Deployments").await?;
     let scaled_by_us = said::by_us_alone(&deployments);
     strip(&mut deployments);
+    let jobs = list.all("Jobs").await?;
     let pods = list.all("Pods").await?;
     let now = Timestamp::now();
-    let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &pods, now)).await;
+    let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &jobs, &pods, now)).await;
     warnings.extend(warnings::overdue(&pods, now));
     let mut optional = BTreeMap::new();
     for kind in kinds {
@@ -149,6 +163,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
         stateful_sets,
         deployments,
         scaled_by_us,
+        jobs,
         autoscalers: list.all("HorizontalPodAutoscalers").await?,
         pods,
         claims: list.all("PersistentVolumeClaims").await?,

@@ -41,6 +41,12 @@ reasons! {
     PodsNotReady,
     /// Pods of an older form are being replaced.
     RollingOut,
+    /// The platform is on its way to another release.
+    Upgrading,
+    /// A database could not be brought to the form of another release.
+    MigrationFailed,
+    /// Kubernetes' own word: pods of a newer form did not become ready within their time.
+    ProgressDeadlineExceeded,
     /// Pods are ready, and the server says that it is not.
     NotReady,
     /// The document can be carried out.

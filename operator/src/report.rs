@@ -6,6 +6,7 @@ mod components;
 mod conditions;
 mod entrance;
 mod trouble;
+mod upgrade;
 
 use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
@@ -105,10 +106,8 @@ pub fn status(
             _ => before.ready,
         },
         version: match outcome {
-            // What runs is the new release only once all of it does.
-            Outcome::Done(found) if before.version.is_none() || conditions::is_true(&verdicts, "Ready") => {
-                Some(found.platform.version.clone())
-            }
+            // What serves is the new release only once all of it does.
+            Outcome::Done(found) if conditions::is_true(&verdicts, "Ready") => Some(found.platform.version.clone()),
             _ => before.version,
         },
         url: match outcome {
@@ -228,7 +227,9 @@ fn changed<'a>(
         match before.iter().find(|before| before.type_ == condition.type_) {
             // What is not known, as while the platform sleeps, is as if it were not there.
             _ if condition.status == conditions::UNKNOWN => false,
-            Some(before) if before.status != conditions::UNKNOWN => before.status != condition.status,
+            Some(before) if before.status != conditions::UNKNOWN => {
+                before.status != condition.status || upgrade::is_step(before, condition)
+            }
             _ => conditions::is_news(condition),
         }
     })
@@ -241,7 +242,7 @@ fn event(condition: &Condition) -> Event {
         reason: condition.reason.clone(),
         note: Some(short(&format!("{} is {}: {}", condition.type_, condition.status, condition.message))),
         // Events that agree in reason and action are counted as one.
-        action: condition.type_.clone(),
+        action: upgrade::action(condition).unwrap_or_else(|| condition.type_.clone()),
         secondary: None,
     }
 }

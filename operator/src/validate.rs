@@ -11,6 +11,7 @@ mod notation;
 mod platform;
 mod release;
 mod spec;
+mod upgrade;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ pub use platform::{
     Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Served,
     Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
 };
+pub use upgrade::{Step, Upgrade, WAVES, has_condition};
 
 use crate::api::ChatPlatform;
 use crate::build::{Component, Optional, edge};
@@ -99,7 +101,7 @@ pub fn validate(
     let existing =
         Existing::new(observed.secrets.iter().cloned()).with_data_stored(observed.has_claim(Component::MongoDb));
     let material = Material::complete(&existing, &references.externals, &names, rng, now)?;
-    Ok(Platform {
+    let mut platform = Platform {
         owner: document.controller_owner_ref(&()).unwrap_or_default(),
         upstreams: upstreams(&names, observed),
         names,
@@ -113,6 +115,7 @@ pub fn validate(
         network_policy: document.spec.network_policy.as_ref().and_then(|policy| policy.mode).unwrap_or_default(),
         operator_namespace: observed.operator_namespace.clone(),
         version: parsed.version,
+        upgrade: None,
         images: parsed.images,
         exposure: parsed.exposure,
         edge: parsed.edge,
@@ -127,7 +130,10 @@ pub fn validate(
         redis: parsed.redis,
         rabbitmq: parsed.rabbitmq,
         object_storage: parsed.object_storage,
-    })
+    };
+    let serves = document.status.as_ref().and_then(|status| status.version.as_deref());
+    platform.upgrade = Upgrade::of(&platform, serves, observed);
+    Ok(platform)
 }
 
 /// Whether the cluster knows the kinds that the document asks for.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -57,6 +58,7 @@ pub async fn run(client: Client, namespace: Option<&str>, context: Arc<Context>,
         kind::<Service>(),
         kind::<StatefulSet>(),
         kind::<Deployment>(),
+        kind::<Job>(),
         kind::<PodDisruptionBudget>(),
         kind::<NetworkPolicy>(),
     ] {

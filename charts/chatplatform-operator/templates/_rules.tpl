@@ -21,6 +21,10 @@
 - apiGroups: [apps]
   resources: [statefulsets, deployments]
   verbs: [get, list, watch, create, patch, delete]
+# The databases are brought to the form of a release before anything else of it runs, by Jobs that go when that is done.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
 # Why a component is not ready, and whether a server is there to be logged in to. Members of a replica set are restarted one by one,
 # by deleting their pods. Those of the edge are told of a renewed certificate by an annotation, at which the kubelet looks at the mounted
 # Secret at once, and not within one or two minutes.

@@ -44,6 +44,7 @@ mod stage;
 mod status;
 mod tracing;
 mod trespass;
+mod upgrade;
 pub(crate) mod wait;
 mod watched;
 
@@ -175,6 +176,10 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
+    upgrade::a_platform_that_names_no_release_keeps_its_own_and_one_that_is_older_or_skips_is_refused,
+    upgrade::a_release_whose_images_cannot_be_pulled_stops_before_anything_changes_and_is_returned_from,
+    upgrade::an_upgrade_that_stops_at_the_gateway_leaves_the_old_one_serving_and_goes_on_with_the_next_release,
+    upgrade::an_upgrade_under_load_loses_no_message_and_changes_one_group_after_the_other,
 ];
 
 /// Runs `scenarios` one after the other, printing how each went.

@@ -11,13 +11,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::Stage;
 use super::faults::{Away, OPERATOR};
+use super::{Stage, upgrade};
+use crate::images::VERSION;
 use roles::{NAME, Right, Rights, system};
 
 /// What the document says besides, so that every kind of object is made.
 fn with_every_kind() -> Value {
     json!({"spec": {
+        "version": VERSION,
         "web": {"replicas": 2},
         "media": {"autoscaling": {"maxReplicas": 2}},
         "exposure": {"type": "Ingress", "nodePort": null},
@@ -37,7 +39,8 @@ const DELETED: [(&str, &str); 6] = [
 pub(super) fn an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives(
     stage: &Stage,
 ) -> Result<()> {
-    stage.wait_until_ready()?;
+    // An upgrade is among all that happens.
+    upgrade::on_stage(stage)?;
     let away = Away::begin(stage, &OPERATOR)?;
     let mut rights = Rights::withdraw(stage)?;
     system(stage, &["delete", "lease", NAME, "--ignore-not-found"])?;
@@ -112,6 +115,8 @@ fn left_over(stage: &Stage) -> Value {
         object
     };
     let workload = json!({"spec": {"replicas": 0, "selector": selector, "template": pods}});
+    let mut errand = pods.clone();
+    errand["spec"]["restartPolicy"] = "Never".into();
     let mut set = workload.clone();
     set["spec"]["serviceName"] = "none".into();
     let nowhere = json!({"service": {"name": "nowhere", "port": {"number": 80}}});
@@ -120,6 +125,7 @@ fn left_over(stage: &Stage) -> Value {
         object("v1", "ConfigMap", json!({})),
         object("v1", "Secret", json!({})),
         object("v1", "Service", json!({"spec": {"clusterIP": "None", "ports": [{"port": 80}]}})),
+        object("batch/v1", "Job", json!({"spec": {"suspend": true, "template": errand}})),
         object("apps/v1", "Deployment", workload),
         object("apps/v1", "StatefulSet", set),
         object("policy/v1", "PodDisruptionBudget", json!({"spec": {"maxUnavailable": 1, "selector": selector}})),

@@ -26,13 +26,14 @@ impl Site {
     /// The platform of `examples/minimal.yaml`, reachable from this machine, with its e-mail and its traces going to what catches them
     /// beside it. Nothing is applied yet.
     pub(crate) fn new(cluster: Cluster, namespace: &str) -> Result<Self> {
-        let email = json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
-        let mut document = platform::document("examples/minimal.yaml", &platform::exposed_on_this_machine())?;
-        document["spec"]["email"] = email;
-        document["spec"]["tracing"] = json!({"endpoint": collector::ENDPOINT});
-        document["metadata"]["namespace"] = namespace.into();
+        let document = minimal(namespace)?;
         let name = document["metadata"]["name"].as_str().context("the platform has no name")?.to_owned();
         Ok(Self { cluster, namespace: namespace.to_owned(), platform: name, document: RefCell::new(document) })
+    }
+
+    /// The document that a stage begins with.
+    pub(crate) fn minimal(&self) -> Result<Value> {
+        minimal(&self.namespace)
     }
 
     /// What the platform is made from.
@@ -221,6 +222,17 @@ impl Site {
     pub(crate) fn selector(&self) -> String {
         selector(&self.platform)
     }
+}
+
+/// The platform of `examples/minimal.yaml`, reachable from this machine, with its e-mail and its traces going to what catches them beside
+/// it.
+fn minimal(namespace: &str) -> Result<Value> {
+    let email = json!({"host": mail::HOST, "port": mail::PORT, "tls": "None", "from": "Chat <chat@example.com>"});
+    let mut document = platform::document("examples/minimal.yaml", &platform::exposed_on_this_machine())?;
+    document["spec"]["email"] = email;
+    document["spec"]["tracing"] = json!({"endpoint": collector::ENDPOINT});
+    document["metadata"]["namespace"] = namespace.into();
+    Ok(document)
 }
 
 fn selector(platform: &str) -> String {

@@ -98,10 +98,10 @@ pub const NAME_RULE: &str =
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChatPlatformSpec {
-    /// Release of the platform's services, three numbers such as 0.1.0. A lower one than runs now (status.version), or one that skips a
-    /// minor release, is refused.
-    /// Default: the operator's own release.
-    /// Change: rolling restart of the services.
+    /// Release of the platform's services, three numbers such as 0.1.0. A lower one than serves now (status.version), or one that skips a
+    /// minor release, is refused; an upgrade that is not whole yet may be taken back.
+    /// Default: the release that serves, so that another operator restarts nothing; for a new platform the operator's own.
+    /// Change: once all is well, the databases are migrated, and then the services restart one group after the other.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(format!("self.matches('{}')", rules::RELEASE)).message("write a release as three numbers, such as 0.1.0"))]

@@ -16,7 +16,7 @@ pub struct ChatPlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<String>,
 
-    /// The release that runs in every service, three numbers; while an upgrade is under way, the one before it.
+    /// The release that serves, three numbers; while an upgrade is under way, the one before it. None until the platform is first ready.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -58,7 +59,8 @@ impl<K: Object> Writer<'_, K> {
             }
         } else {
             self.refuse_foreign(&name).await?;
-            if self.to.settled {
+            // A Job that is gone is one that is to be tried again.
+            if self.to.settled && self.kind != Job::kind(&()) {
                 self.to.repaired(&self.kind, &name, "which was gone");
             }
         }

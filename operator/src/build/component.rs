@@ -46,6 +46,9 @@ impl Component {
     /// The servers that hold data, each a `StatefulSet` that is provisioned.
     pub const DATA: [Self; 4] = [Self::MongoDb, Self::Redis, Self::RabbitMq, Self::ObjectStorage];
 
+    /// The services that have a database.
+    pub const WITH_DATABASE: [Self; 4] = [Self::Auth, Self::Chat, Self::Media, Self::Notification];
+
     /// The name: `app.kubernetes.io/name`, and what follows the platform's name in the names of objects.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -9,9 +9,15 @@ const RABBITMQ: &str = "library/rabbitmq:3.10-management";
 const NGINX: &str = "library/nginx:1.22";
 const VERSITYGW: &str = "versity/versitygw:v1.8.0";
 
-/// The image of a component.
+/// The image of a component as it is to be now.
 #[must_use]
 pub fn image(platform: &Platform, component: Component) -> String {
+    of_release(platform, component, platform.release(component))
+}
+
+/// The image of a component in a release.
+#[must_use]
+pub fn of_release(platform: &Platform, component: Component, release: &str) -> String {
     let registry = platform.images.registry.as_deref().unwrap_or("docker.io");
     match component {
         Component::MongoDb => {
@@ -29,7 +35,7 @@ pub fn image(platform: &Platform, component: Component) -> String {
         | Component::Media
         | Component::Notification
         | Component::Web => {
-            format!("{registry}/chatplatform/{}:{}", component.name(), platform.version)
+            format!("{registry}/chatplatform/{}:{release}", component.name())
         }
     }
 }

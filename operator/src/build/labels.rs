@@ -12,6 +12,14 @@ use crate::validate::Platform;
 pub const NAME: &str = "app.kubernetes.io/name";
 /// The platform, `app.kubernetes.io/instance`.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// What a pod that is of no component is there for, `app.kubernetes.io/component`: the service whose database it migrates.
+pub const COMPONENT: &str = "app.kubernetes.io/component";
+/// The release, `app.kubernetes.io/version`.
+pub const VERSION: &str = "app.kubernetes.io/version";
+/// The value of [`NAME`] of what migrates a database.
+pub const MIGRATION: &str = "migration";
+/// Annotation of a Deployment: the release that it was built for. The image does not tell, since that of the edge is somebody else's.
+pub const RELEASE: &str = "chatplatform.dev/release";
 /// The product, `app.kubernetes.io/part-of`.
 pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Who writes it, `app.kubernetes.io/managed-by`.
@@ -72,6 +80,25 @@ pub fn text(selector: &LabelSelector) -> String {
     labels.collect::<Vec<_>>().join(",")
 }
 
+/// Labels of what brings the database of a service to the form of a release. They are none of the service's own pods, for these are who
+/// requests are sent to.
+#[must_use]
+pub fn migration(platform: &Platform, service: Component) -> BTreeMap<String, String> {
+    let mut labels = labels(platform, service);
+    labels.insert(NAME.into(), MIGRATION.into());
+    labels.insert(COMPONENT.into(), service.name().into());
+    labels.insert(VERSION.into(), platform.version.clone());
+    labels
+}
+
+/// The selector of all pods that migrate a database of a platform.
+#[must_use]
+pub fn migrating_pods(platform: &Platform) -> LabelSelector {
+    let mut selector = all_pods(platform);
+    selector.match_labels.get_or_insert_default().insert(NAME.into(), MIGRATION.into());
+    selector
+}
+
 /// The selector of all pods of a platform.
 #[must_use]
 pub fn all_pods(platform: &Platform) -> LabelSelector {
@@ -102,7 +129,8 @@ pub fn metadata_named(platform: &Platform, component: Component, name: &str) -> 
     metadata_with(platform, name, labels(platform, component))
 }
 
-fn metadata_with(platform: &Platform, name: &str, labels: BTreeMap<String, String>) -> ObjectMeta {
+/// Metadata of the object `<platform>-<name>` with labels of one's own.
+pub(super) fn metadata_with(platform: &Platform, name: &str, labels: BTreeMap<String, String>) -> ObjectMeta {
     ObjectMeta {
         name: Some(platform.names.object(name)),
         namespace: Some(platform.names.namespace.clone()),

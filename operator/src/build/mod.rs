@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod images;
 pub mod labels;
 pub mod media;
+pub mod migration;
 pub mod mongodb;
 mod monitor;
 pub mod network;
@@ -41,6 +42,7 @@ pub(crate) mod properties;
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -71,6 +73,8 @@ pub struct Resources<State> {
     pub services: Vec<Service>,
     /// Servers that hold data.
     pub stateful_sets: Vec<StatefulSet>,
+    /// What runs once, and comes to an end.
+    pub jobs: Vec<Job>,
     /// Everything else that runs.
     pub deployments: Vec<Deployment>,
     /// How many pods run where that depends on what they do.
@@ -131,6 +135,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         config_maps,
         services,
         stateful_sets,
+        jobs: migration::build(platform),
         autoscalers: autoscaler::build(platform, &deployments),
         deployments,
         disruption_budgets,

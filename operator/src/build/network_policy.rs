@@ -18,9 +18,10 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::ObjectMeta;
 
 use super::component::Component;
-use super::labels;
+use super::{labels, migration};
 use crate::api::NetworkPolicyMode;
 use crate::validate::Platform;
 use flows::{End, Flow};
@@ -40,7 +41,13 @@ pub fn build(platform: &Platform) -> Vec<NetworkPolicy> {
         NetworkPolicyMode::Isolated => {
             let flows = flows::of(platform);
             let own = Component::ALL.into_iter().filter(|component| !platform.is_external(*component));
-            own.map(|component| opening(platform, component, &flows)).chain([closing(platform)]).collect()
+            let own = own.map(|component| {
+                let pods = labels::own_pods(platform, component);
+                opening(End::Of(component), labels::metadata(platform, component), pods, platform, &flows)
+            });
+            let labels = labels::metadata_of_all(platform, migration::NAME);
+            let migrating = opening(End::Migration, labels, labels::migrating_pods(platform), platform, &flows);
+            own.chain([migrating, closing(platform)]).collect()
         }
     }
 }
@@ -56,9 +63,8 @@ fn closing(platform: &Platform) -> NetworkPolicy {
     NetworkPolicy { metadata: labels::metadata_of_all(platform, DEFAULT_DENY), spec: Some(spec) }
 }
 
-/// The flows that end at a component, and those that begin there.
-fn opening(platform: &Platform, component: Component, flows: &[Flow]) -> NetworkPolicy {
-    let own = End::Of(component);
+/// The flows that end at some pods, and those that begin there.
+fn opening(own: End, metadata: ObjectMeta, pods: LabelSelector, platform: &Platform, flows: &[Flow]) -> NetworkPolicy {
     let ingress: Vec<_> = flows
         .iter()
         .filter(|flow| flow.to == own)
@@ -70,9 +76,9 @@ fn opening(platform: &Platform, component: Component, flows: &[Flow]) -> Network
         .map(|flow| NetworkPolicyEgressRule { to: peers(platform, flow.to), ports: ports(flow) })
         .collect();
     NetworkPolicy {
-        metadata: labels::metadata(platform, component),
+        metadata,
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(labels::own_pods(platform, component)),
+            pod_selector: Some(pods),
             policy_types: Some(both_ways()),
             // The API server keeps no empty list, and one that is not there lets nothing through just as well.
             ingress: some(ingress),
@@ -93,6 +99,9 @@ fn peers(platform: &Platform, end: End) -> Option<Vec<NetworkPolicyPeer>> {
             pod_selector: Some(labels::own_pods(platform, component)),
             ..NetworkPolicyPeer::default()
         },
+        End::Migration => {
+            NetworkPolicyPeer { pod_selector: Some(labels::migrating_pods(platform)), ..NetworkPolicyPeer::default() }
+        }
         End::Operator => NetworkPolicyPeer {
             namespace_selector: Some(labelled(NAMESPACE, &platform.operator_namespace)),
             pod_selector: Some(labelled(labels::NAME, OPERATOR)),

@@ -48,6 +48,22 @@ impl<'a> Shape<'a> {
             .traces()
     }
 
+    /// What a program needs of a service that does not serve: its own Secret, and room for temporary files.
+    #[must_use]
+    pub fn bare(platform: &'a Platform, component: Component, workload: &'a Workload) -> Self {
+        let own = platform.names.object(component.name());
+        let shape = Self { platform, component, workload, env: vec![], mounts: vec![], volumes: vec![] };
+        shape.mounted(volume::secret("secrets", &own), SECRETS)
+    }
+
+    /// Environment, mounts and volumes, with room for temporary files.
+    #[must_use]
+    pub(super) fn surroundings(mut self) -> (Vec<EnvVar>, Vec<VolumeMount>, Vec<Volume>) {
+        self.mounts.push(mount("tmp", "/tmp"));
+        self.volumes.push(volume::scratch("tmp", "256Mi"));
+        (self.env, self.mounts, self.volumes)
+    }
+
     /// A setting of the service, `CHATPLATFORM_<SECTION>__<KEY>`.
     #[must_use]
     pub fn setting(mut self, section: &str, key: &str, value: impl Into<String>) -> Self {
@@ -115,26 +131,25 @@ impl<'a> Shape<'a> {
 
     /// The Deployment and the Service.
     #[must_use]
-    pub fn finish(mut self) -> (Service, Deployment) {
-        let (platform, component) = (self.platform, self.component);
-        self.mounts.push(mount("tmp", "/tmp"));
-        self.volumes.push(volume::scratch("tmp", "256Mi"));
+    pub fn finish(self) -> (Service, Deployment) {
+        let (platform, component, workload) = (self.platform, self.component, self.workload);
+        let (env, mounts, volumes) = self.surroundings();
         let pods = Pods {
             user: security::OURS,
             init_containers: vec![],
             container: leave_first(probed(
                 Container {
                     command: Some(vec![format!("/usr/local/bin/{}", component.name())]),
-                    env: Some(self.env),
+                    env: Some(env),
                     ports: Some(vec![port("http", PORT), port("admin", ADMIN_PORT)]),
-                    volume_mounts: Some(self.mounts),
-                    ..container(platform, component, component.name(), self.workload.resources.clone())
+                    volume_mounts: Some(mounts),
+                    ..container(platform, component, component.name(), workload.resources.clone())
                 },
                 60,
                 Question::Http("admin", "/livez"),
                 Question::Http("admin", "/readyz"),
             )),
-            volumes: self.volumes,
+            volumes,
             sidecars: vec![],
             // Settings are in the environment and so in the pod template; files are read again when they change. What names the servers
             // is read at the start alone.
@@ -143,7 +158,7 @@ impl<'a> Shape<'a> {
             rolling: Rolling::ByItself,
         };
         let service = network::service(platform, component, vec![network::port("http", PORT)]);
-        (service, deployment(platform, component, self.workload, pods))
+        (service, deployment(platform, component, workload, pods))
     }
 }
 

@@ -59,8 +59,9 @@ pub enum Rolling {
 /// A Deployment that replaces pods only once their successors are ready. It does not say how many there are where an autoscaler does.
 #[must_use]
 pub fn deployment(platform: &Platform, component: Component, workload: &Workload, pods: Pods) -> Deployment {
+    let release = BTreeMap::from([(labels::RELEASE.to_owned(), platform.release(component).to_owned())]);
     Deployment {
-        metadata: labels::metadata(platform, component),
+        metadata: ObjectMeta { annotations: Some(release), ..labels::metadata(platform, component) },
         spec: Some(DeploymentSpec {
             replicas: if platform.hibernation.runs(component) {
                 workload.autoscaling.is_none().then_some(workload.replicas)
@@ -155,8 +156,6 @@ pub fn ordinal(name: &str) -> Option<i32> {
 fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplateSpec {
     let annotations = (!pods.read_at_start.is_empty())
         .then(|| BTreeMap::from([(CONFIG_DIGEST.to_owned(), digest(pods.read_at_start.iter().map(String::as_str)))]));
-    let pull_secrets: Vec<_> =
-        platform.images.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels::labels(platform, component)),
@@ -168,7 +167,7 @@ fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplat
             automount_service_account_token: Some(false),
             containers: [vec![pods.container], pods.sidecars].concat(),
             enable_service_links: Some(false),
-            image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
+            image_pull_secrets: pull_secrets(platform),
             init_containers: (!pods.init_containers.is_empty()).then_some(pods.init_containers),
             security_context: Some(security::pod(pods.user)),
             termination_grace_period_seconds: Some(pods.grace_seconds),
@@ -177,6 +176,13 @@ fn template(platform: &Platform, component: Component, pods: Pods) -> PodTemplat
             ..PodSpec::default()
         }),
     }
+}
+
+/// What nodes log in with to pull images, if anything.
+pub(super) fn pull_secrets(platform: &Platform) -> Option<Vec<LocalObjectReference>> {
+    let secrets = &platform.images.pull_secrets;
+    let references = secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
+    (!secrets.is_empty()).then_some(references)
 }
 
 /// Pods of one component rather stand in different zones, so that the loss of one leaves a majority.

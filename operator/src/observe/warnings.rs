@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DynamicObject, ListParams};
@@ -30,10 +31,11 @@ pub struct Warning {
 }
 
 /// The identities of objects that do not get on, and whose status does not say why.
-pub(super) fn stuck(sets: &[StatefulSet], pods: &[Pod], now: Timestamp) -> Vec<String> {
+pub(super) fn stuck(sets: &[StatefulSet], jobs: &[Job], pods: &[Pod], now: Timestamp) -> Vec<String> {
+    let jobs = jobs.iter().filter(|job| lacks_pod(job)).filter_map(Job::uid);
     let sets = sets.iter().filter(|set| lacks_pods(set)).filter_map(StatefulSet::uid);
     let pods = pods.iter().filter(|pod| is_mounting(pod, now)).filter_map(Pod::uid);
-    sets.chain(pods).collect()
+    sets.chain(jobs).chain(pods).collect()
 }
 
 /// Pods that should have stopped long ago, and what is to say of them.
@@ -74,6 +76,13 @@ fn lacks_pods(set: &StatefulSet) -> bool {
         status.observed_generation.is_some()
             && status.observed_generation >= set.metadata.generation
             && status.replicas < wanted
+    })
+}
+
+/// Whether a Job that is not over has no pod.
+fn lacks_pod(job: &Job) -> bool {
+    job.status.as_ref().is_some_and(|status| {
+        status.start_time.is_some() && status.active.unwrap_or_default() == 0 && status.conditions.is_none()
     })
 }
 
@@ -159,11 +168,21 @@ mod tests {
     fn only_what_is_stuck_is_asked_about() {
         let (soon, late) = ("2026-01-01T00:09:50Z", "2026-01-01T00:09:00Z");
         let creating = waiting("ContainerCreating");
-        assert_eq!(stuck(&[set(3, 3)], &[pod(soon, &creating)], now()), [""; 0]);
+        assert_eq!(stuck(&[set(3, 3)], &[], &[pod(soon, &creating)], now()), [""; 0]);
         let says_why_itself = pod(late, &waiting("ImagePullBackOff"));
-        assert_eq!(stuck(&[set(0, 0)], &[says_why_itself], now()), [""; 0]);
-        assert_eq!(stuck(&[set(3, 2)], &[pod(late, &creating)], now()), ["set", "pod"]);
-        assert_eq!(stuck(&[], &[pod(late, &json!([]))], now()), ["pod"]);
+        assert_eq!(stuck(&[set(0, 0)], &[], &[says_why_itself], now()), [""; 0]);
+        assert_eq!(stuck(&[set(3, 2)], &[], &[pod(late, &creating)], now()), ["set", "pod"]);
+        assert_eq!(stuck(&[], &[], &[pod(late, &json!([]))], now()), ["pod"]);
+        let job = |status: Value| -> Job {
+            serde_json::from_value(json!({"metadata": {"uid": "job"}, "status": status})).unwrap()
+        };
+        let begun = json!({"startTime": "2026-01-01T00:00:00Z"});
+        assert_eq!(stuck(&[], &[job(begun.clone())], &[], now()), ["job"]);
+        let mut at_work = begun.clone();
+        at_work["active"] = 1.into();
+        let mut over = begun;
+        over["conditions"] = json!([{"type": "Complete", "status": "True"}]);
+        assert_eq!(stuck(&[], &[job(json!({})), job(at_work), job(over)], &[], now()), [""; 0]);
     }
 
     #[test]

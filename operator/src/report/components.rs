@@ -1,12 +1,12 @@
 //! The rows of the status: how many pods of each component are ready, and what the others wait for.
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use kube::ResourceExt as _;
 
 use super::trouble::{self, Trouble};
-use super::{Found, entrance};
+use super::{Found, entrance, upgrade};
 use crate::api::ComponentStatus;
 use crate::build::{Component, autoscaler, images};
+use crate::observe::Rollout;
 use crate::proven::Standing;
 use crate::reason::Reason;
 use crate::validate::Hibernation;
@@ -39,6 +39,9 @@ fn remark(found: &Found<'_>, component: Component, status: &ComponentStatus) -> 
         let waits = || format!("{} of {} pods ready", status.ready, status.desired);
         return Some(trouble.map_or_else(waits, |trouble| trouble.message));
     }
+    if let Some(remark) = upgrade::remark(found, component) {
+        return Some(remark);
+    }
     let name = found.platform.names.object(component.name());
     let autoscaler = found.applied.autoscalers.iter().find(|autoscaler| autoscaler.name_any() == name)?;
     let complaint = autoscaler.complaint()?;
@@ -54,17 +57,6 @@ pub(super) fn pods_there(found: &Found<'_>, component: Component) -> i32 {
     deployment.and_then(|deployment| deployment.status.as_ref()?.replicas).unwrap_or_default()
 }
 
-/// Pods of a component, as the object that makes them tells.
-struct Rollout {
-    desired: i32,
-    /// How many it takes to work: all, or the fewest where an autoscaler adds some when there is much to do.
-    needed: i32,
-    ready: i32,
-    /// Every pod is of the newest revision, and none of an older one is left.
-    complete: bool,
-    image: Option<String>,
-}
-
 fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
     let sleeps = !found.platform.hibernation.runs(component);
     if found.platform.is_external(component) {
@@ -75,10 +67,10 @@ fn row(found: &Found<'_>, component: Component) -> ComponentStatus {
         return external(found, component);
     }
     let name = found.platform.names.object(component.name());
-    let set = found.applied.stateful_sets.iter().find(|set| set.name_any() == name).map(of_stateful_set);
+    let set = found.applied.stateful_sets.iter().find(|set| set.name_any() == name).map(Rollout::of_stateful_set);
     let deployment = || {
         let deployment = found.applied.deployments.iter().find(|deployment| deployment.name_any() == name)?;
-        Some(of_deployment(deployment, autoscaler::fewest(found.platform, deployment)))
+        Some(Rollout::of_deployment(deployment, autoscaler::fewest(found.platform, deployment)))
     };
     let Some(rollout) = set.or_else(deployment) else {
         return ComponentStatus {
@@ -171,31 +163,4 @@ fn message(found: &Found<'_>, component: Component, rollout: &Rollout) -> Option
         return Some(trouble);
     }
     (!rollout.complete).then(|| trouble.map_or_else(|| "rolls out".into(), |trouble| trouble.message))
-}
-
-fn of_stateful_set(set: &StatefulSet) -> Rollout {
-    let desired = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let image = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
-    let Some(status) = &set.status else {
-        return Rollout { desired, needed: desired, ready: 0, complete: false, image };
-    };
-    let complete = status.observed_generation >= set.metadata.generation
-        && status.updated_replicas.unwrap_or_default() >= desired
-        && status.replicas == desired;
-    Rollout { desired, needed: desired, ready: status.ready_replicas.unwrap_or_default(), complete, image }
-}
-
-fn of_deployment(deployment: &Deployment, fewest: Option<i32>) -> Rollout {
-    let desired = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let needed = fewest.map_or(desired, |fewest| fewest.min(desired));
-    let image = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let image = image.and_then(|pod| pod.containers.first()).and_then(|container| container.image.clone());
-    let Some(status) = &deployment.status else { return Rollout { desired, needed, ready: 0, complete: false, image } };
-    let (there, updated) = (status.replicas.unwrap_or_default(), status.updated_replicas.unwrap_or_default());
-    let complete = status.observed_generation >= deployment.metadata.generation
-        && updated >= needed
-        // An autoscaler changes how many there are without any of them being old.
-        && there == if fewest.is_some() { updated } else { desired };
-    Rollout { desired, needed, ready: status.ready_replicas.unwrap_or_default(), complete, image }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::components::Row;
 use super::trouble::Trouble;
-use super::{Found, Outcome, certificate, components, entrance};
+use super::{Found, Outcome, certificate, components, entrance, upgrade};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
@@ -190,6 +190,9 @@ fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
         return hibernated(found);
     }
     let waiting: Vec<&Verdict> = parts.iter().filter(|part| !part.is_true()).collect();
+    if let Some(progress) = upgrade::progress(found) {
+        return upgrading(found, &waiting, progress);
+    }
     let Some(first) = waiting.first() else {
         return vec![
             Verdict::new("Ready", true, Reason::AllReady, format!("serves https://{}", found.platform.host)),
@@ -209,6 +212,26 @@ fn done(found: &Found<'_>, parts: &[Verdict]) -> Vec<Verdict> {
             Some((reason, message)) => Verdict::new("Stalled", true, reason, message),
             None => Verdict::new("Stalled", false, Reason::Progressing, "nothing is in the way"),
         },
+    ]
+}
+
+/// On the way to another release nothing is ready as the document says, though people chat all the while.
+fn upgrading(found: &Found<'_>, waiting: &[&Verdict], progress: String) -> Vec<Verdict> {
+    if let Some((reason, message)) = upgrade::stopped(found).or_else(|| stalled(found)) {
+        return vec![
+            Verdict::new("Ready", false, reason, message.as_str()),
+            Verdict::new("Reconciling", false, reason, "waits for a correction"),
+            Verdict::new("Stalled", true, reason, message),
+        ];
+    }
+    let ailing = upgrade::ailing(found).iter().map(String::as_str);
+    let parts = waiting.iter().map(|part| part.message.as_str());
+    let message = std::iter::once(progress.as_str()).chain(ailing).chain(parts).collect::<Vec<_>>().join("; ");
+    vec![
+        Verdict::new("Ready", false, Reason::Upgrading, message),
+        // Of the step alone, so that each is told of once.
+        Verdict::new("Reconciling", true, Reason::Upgrading, progress),
+        Verdict::new("Stalled", false, Reason::Upgrading, "nothing is in the way"),
     ]
 }
 
@@ -312,7 +335,9 @@ pub(super) fn is_good(condition: &Condition) -> bool {
         "Reconciling" | "Paused" => return true,
         // As its owner wants it.
         "Ready"
-            if [Reason::Hibernating, Reason::Hibernated].iter().any(|reason| *reason == condition.reason.as_str()) =>
+            if [Reason::Hibernating, Reason::Hibernated, Reason::Upgrading]
+                .iter()
+                .any(|reason| *reason == condition.reason.as_str()) =>
         {
             return true;
         }

@@ -48,6 +48,7 @@ impl Cluster {
             config_maps,
             services,
             mut stateful_sets,
+            jobs,
             mut deployments,
             autoscalers,
             disruption_budgets,
@@ -62,6 +63,7 @@ impl Cluster {
             set.status = Some(StatefulSetStatus {
                 replicas: 1,
                 ready_replicas: Some(1),
+                available_replicas: Some(1),
                 updated_replicas: Some(1),
                 ..StatefulSetStatus::default()
             });
@@ -70,6 +72,7 @@ impl Cluster {
             deployment.status = Some(DeploymentStatus {
                 replicas: Some(1),
                 ready_replicas: Some(1),
+                available_replicas: Some(1),
                 updated_replicas: Some(1),
                 ..DeploymentStatus::default()
             });
@@ -86,6 +89,7 @@ impl Cluster {
                 config_maps,
                 services,
                 stateful_sets,
+                jobs,
                 deployments,
                 autoscalers,
                 disruption_budgets,
@@ -486,3 +490,5 @@ fn the_scale_subresource_finds_the_chat_pods_and_their_number() {
     let paused = super::status(&cluster.document, Some(&status), Outcome::Paused, LATER.parse().unwrap());
     assert_eq!((paused.chat_replicas, paused.selector, paused.ready), (Some(1), status.selector, status.ready));
 }
+
+mod upgrade;

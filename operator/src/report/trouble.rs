@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 use kube::ResourceExt as _;
 
@@ -63,6 +64,22 @@ pub(super) fn of_deployment(deployment: &Deployment) -> Option<Trouble> {
 pub(super) fn of_stateful_set(set: &StatefulSet, warnings: &BTreeMap<String, Warning>) -> Option<Trouble> {
     let warning = warnings.get(&set.uid()?).filter(|warning| warning.reason == "FailedCreate")?;
     Some(not_made(&warning.note))
+}
+
+/// Why a Job has no pod, which events alone tell.
+pub(super) fn of_job(job: &Job, warnings: &BTreeMap<String, Warning>) -> Option<Trouble> {
+    let warning = warnings.get(&job.uid()?).filter(|warning| warning.reason == "FailedCreate")?;
+    Some(not_made(&warning.note))
+}
+
+/// Whether the pods of a Deployment had their time to become ready and did not.
+pub(super) fn is_overdue(deployment: &Deployment) -> bool {
+    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        condition.type_ == "Progressing"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some(Reason::ProgressDeadlineExceeded.as_str())
+    })
 }
 
 fn not_made(why: &str) -> Trouble {

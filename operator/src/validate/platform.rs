@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
 
 use super::hibernation::Hibernation;
+use super::upgrade::Upgrade;
 use crate::api::{
     Behavior, DeletionPolicy, EmailTls, ExposureType, IssuerRef, NetworkPolicyMode, ParentRef, PodMonitor, PullPolicy,
     Quantity,
@@ -35,8 +36,10 @@ pub struct Platform {
     pub network_policy: NetworkPolicyMode,
     /// Where the operator is, which has to reach the servers.
     pub operator_namespace: String,
-    /// The release of the services, three numbers.
+    /// The release of the services, three numbers, that is wanted.
     pub version: String,
+    /// The way there from another release.
+    pub upgrade: Option<Upgrade>,
     /// Where images come from.
     pub images: Images,
     /// The host name that people use.
@@ -93,6 +96,12 @@ impl Platform {
             Component::Edge => Some(&self.edge),
             Component::MongoDb | Component::Redis | Component::RabbitMq | Component::ObjectStorage => None,
         }
+    }
+
+    /// The release that a component is to be of now.
+    #[must_use]
+    pub fn release(&self, component: Component) -> &str {
+        self.upgrade.as_ref().and_then(|upgrade| upgrade.held(component)).unwrap_or(&self.version)
     }
 
     /// Whether somebody else runs a component.

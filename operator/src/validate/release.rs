@@ -20,6 +20,11 @@ impl Release {
     }
 }
 
+/// The lowest of releases; what is none is left out.
+pub(super) fn lowest<'a>(releases: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    releases.filter(|release| Release::parse(release).is_some()).min_by_key(|release| Release::parse(release))
+}
+
 /// Checks that `wanted` is a release that this `operator` knows and that may follow `running`; says why not.
 pub(super) fn check(wanted: &str, running: Option<&str>, operator: &str) -> Result<(), String> {
     let Some(release) = Release::parse(wanted) else {
@@ -57,7 +62,7 @@ impl Release {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, lowest};
 
     #[test]
     fn the_next_minor_release_and_any_patch_may_follow() {
@@ -80,6 +85,12 @@ mod tests {
             let why = check(wanted, Some("1.2.3"), "1.4.0").err().unwrap_or_default();
             assert!(why.contains(word), "{wanted}: {why}");
         }
+    }
+
+    #[test]
+    fn releases_are_compared_number_by_number() {
+        assert_eq!(lowest(["0.10.0", "0.9.11", "latest", "0.9.2"].into_iter()), Some("0.9.2"));
+        assert_eq!(lowest(["latest"].into_iter()), None);
     }
 
     #[test]

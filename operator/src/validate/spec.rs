@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt as _;
 
 use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Served, Servers, Settings, Workload};
-use super::{Fault, notation, release};
+use super::{Fault, notation, release, upgrade};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
 use crate::build::{Component, certificate};
 use crate::observe::Observed;
@@ -160,7 +160,9 @@ impl Checker<'_> {
     }
 
     fn version(&mut self, wanted: Option<&str>, running: Option<&str>) -> String {
-        let wanted = wanted.unwrap_or(crate::VERSION);
+        // Another operator is no reason to restart anything: a platform stays at the release that it has, or was begun with.
+        let kept = || running.or_else(|| upgrade::begun(self.observed));
+        let wanted = wanted.or_else(kept).unwrap_or(crate::VERSION);
         if let Err(message) = release::check(wanted, running, crate::VERSION) {
             self.fault("spec.version", message);
         }

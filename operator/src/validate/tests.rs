@@ -401,3 +401,129 @@ fn the_edge_keeps_its_addresses_while_a_service_is_missing() {
     assert_eq!(run(&json!({}), &without).unwrap().upstreams, platform.upstreams);
     assert_eq!(run(&json!({}), &Observed::default()).unwrap().upstreams, None);
 }
+
+/// What is there of a platform of an older release, of which all is ready, and whose release is written in its status.
+fn serving(release: &str) -> (Observed, serde_json::Value) {
+    let mut before = run(&json!({"version": release}), &Observed::default()).unwrap();
+    before.upstreams = "gateway=10.0.0.1,web=10.0.0.2".parse().ok();
+    let resources = crate::build::build(&before);
+    let mut observed = Observed {
+        stateful_sets: resources.stateful_sets,
+        deployments: resources.deployments,
+        mongodb_serves: true,
+        ..Observed::default()
+    };
+    let ready = json!({"replicas": 1, "readyReplicas": 1, "availableReplicas": 1, "updatedReplicas": 1});
+    for set in &mut observed.stateful_sets {
+        set.status = serde_json::from_value(ready.clone()).unwrap();
+    }
+    for deployment in &mut observed.deployments {
+        deployment.status = serde_json::from_value(ready.clone()).unwrap();
+    }
+    (observed, json!({ "version": release }))
+}
+
+/// A platform with this status.
+fn run_with(spec: &serde_json::Value, status: &serde_json::Value, observed: &Observed) -> Platform {
+    let mut document = document(spec);
+    document.status = serde_json::from_value(status.clone()).unwrap();
+    validate(&document, observed, &mut rand::rng(), Timestamp::now()).unwrap()
+}
+
+fn step(platform: &Platform) -> Option<&Step> {
+    platform.upgrade.as_ref().map(|upgrade| &upgrade.step)
+}
+
+#[test]
+fn a_platform_that_names_no_release_keeps_the_one_it_has_whatever_operator_looks_after_it() {
+    let (observed, status) = serving("0.0.1");
+    let kept = run_with(&json!({}), &status, &observed);
+    assert_eq!((kept.version.as_str(), &kept.upgrade), ("0.0.1", &None));
+    // One that has not served yet, or whose status was lost.
+    let begun = run_with(&json!({}), &json!({}), &observed);
+    assert_eq!((begun.version.as_str(), &begun.upgrade), ("0.0.1", &None));
+    let new = run_with(&json!({}), &json!({}), &Observed::default());
+    assert_eq!((new.version.as_str(), &new.upgrade), (crate::VERSION, &None));
+}
+
+#[test]
+fn an_operator_that_is_older_than_what_serves_touches_nothing() {
+    let mut document = document(&json!({}));
+    document.status = serde_json::from_value(json!({"version": "99.0.0"})).unwrap();
+    let error = validate(&document, &Observed::default(), &mut rand::rng(), Timestamp::now()).unwrap_err();
+    assert!(error.to_string().contains("99.0.0 is newer than this operator"), "{error}");
+}
+
+#[test]
+fn an_upgrade_begins_once_everything_is_ready_and_says_what_it_waits_for() {
+    let (observed, status) = serving("0.0.9");
+    let wanted = json!({"version": crate::VERSION});
+    let begins = |observed: &Observed| run_with(&wanted, &status, observed);
+    assert_eq!(step(&begins(&observed)), Some(&Step::Migrate));
+    assert_eq!(begins(&observed).release(Component::Auth), "0.0.9");
+
+    let waits_for = |observed: &Observed| match step(&begins(observed)) {
+        Some(Step::Check(ailing)) => ailing.join("; "),
+        other => panic!("{other:?}"),
+    };
+    let unasked = Observed { mongodb_serves: false, ..observed.clone() };
+    assert!(waits_for(&unasked).starts_with("mongodb: takes no writes"));
+    let mut rolling = observed.clone();
+    let web = rolling.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.status.as_mut().unwrap().replicas = Some(2);
+    assert!(waits_for(&rolling).starts_with("web: "));
+    let mut without = observed.clone();
+    without.stateful_sets[1].status = None;
+    assert!(waits_for(&without).starts_with("redis: "));
+}
+
+#[test]
+fn a_component_that_serves_nobody_holds_no_upgrade_up_as_that_may_be_its_cure() {
+    let (mut observed, status) = serving("0.0.9");
+    let web = observed.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-web").unwrap();
+    web.status.as_mut().unwrap().available_replicas = None;
+    let platform = run_with(&json!({"version": crate::VERSION}), &status, &observed);
+    assert_eq!(step(&platform), Some(&Step::Migrate));
+}
+
+#[test]
+fn an_upgrade_in_hibernation_waits_until_the_platform_wakes() {
+    let (observed, status) = serving("0.0.9");
+    let platform = run_with(&json!({"version": crate::VERSION, "hibernated": true}), &status, &observed);
+    assert_eq!(step(&platform), Some(&Step::Check(vec!["spec.hibernated is true".to_owned()])));
+    assert_eq!(platform.release(Component::Gateway), "0.0.9");
+}
+
+#[test]
+fn jobs_of_the_new_release_that_have_succeeded_let_the_first_wave_begin() {
+    let (mut observed, status) = serving("0.0.9");
+    let wanted = json!({"version": crate::VERSION});
+    observed.jobs = crate::build::build(&run_with(&wanted, &status, &observed)).jobs;
+    assert_eq!(step(&run_with(&wanted, &status, &observed)), Some(&Step::Migrate));
+    for job in &mut observed.jobs {
+        job.status = serde_json::from_value(json!({"conditions": [{"type": "Complete", "status": "True"}]})).unwrap();
+    }
+    let platform = run_with(&wanted, &status, &observed);
+    assert_eq!(step(&platform), Some(&Step::Roll(0)));
+    assert_eq!(platform.release(Component::Notification), crate::VERSION);
+    assert_eq!(platform.release(Component::Chat), "0.0.9");
+    // What was migrated for another release is no matter.
+    for job in &mut observed.jobs {
+        job.labels_mut().insert(labels::VERSION.into(), "0.0.8".into());
+    }
+    assert_eq!(step(&run_with(&wanted, &status, &observed)), Some(&Step::Migrate));
+}
+
+#[test]
+fn the_release_that_serves_may_be_returned_to_at_any_time_and_all_at_once() {
+    let (mut observed, status) = serving("0.0.9");
+    let there = observed.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-notification");
+    there.unwrap().annotations_mut().insert(labels::RELEASE.into(), crate::VERSION.into());
+    let rolling = run_with(&json!({"version": crate::VERSION}), &status, &observed);
+    assert_eq!(step(&rolling), Some(&Step::Roll(1)));
+    for back in [json!({"version": "0.0.9"}), json!({})] {
+        let platform = run_with(&back, &status, &observed);
+        assert_eq!(platform.upgrade, None);
+        assert!(Component::ALL.iter().all(|component| platform.release(*component) == "0.0.9"));
+    }
+}

@@ -1,5 +1,5 @@
 //! The auth service's program.
 
 fn main() -> anyhow::Result<()> {
-    runtime::program::run(auth::service)
+    runtime::program::run_or_migrate(auth::service, auth::store::MIGRATIONS)
 }

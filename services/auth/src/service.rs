@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use runtime::clock::Clock;
@@ -10,6 +9,7 @@ use runtime::connect;
 use runtime::health::Health;
 use runtime::identity::TokenVerifier;
 use runtime::messaging::Publisher;
+use runtime::migrations;
 use runtime::outbox::Relay;
 use runtime::program::Assembly;
 use runtime::service::Service;
@@ -21,7 +21,7 @@ use crate::revocations::Revocations;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::state::AppState;
-use crate::store::Store;
+use crate::store::{MIGRATIONS, Store};
 use crate::tokens::access::Issuer;
 use crate::tokens::signer::Signer;
 use crate::{SERVICE, http};
@@ -66,38 +66,27 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         clock,
     };
 
+    let service = Service::new(SERVICE, &settings.server);
+    let shutdown = service.shutdown();
+    let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     // RabbitMQ is no condition of being ready: events wait in the outbox until it is back.
-    let prepared = store.clone();
     let health = Health::new()
         .check("mongodb", move || {
-            let (database, prepared) = (database.clone(), prepared.clone());
+            let (database, migrated) = (database.clone(), migrated.clone());
             async move {
                 connect::ping_mongodb(&database).await?;
-                if prepared.is_prepared() { Ok(()) } else { Err("its indexes are being made".to_owned()) }
+                migrated.check()
             }
         })
         .check("redis", move || {
             let redis = redis.clone();
             async move { connect::ping_redis(&redis).await }
         });
-    let service = Service::new(SERVICE, &settings.server);
-    let shutdown = service.shutdown();
     Ok(service
         .router(http::router(state))
         .health(health)
-        .task("indexes", prepare(store, shutdown.soft().clone()))
+        .task("migrations", migrating)
         .task("revocations", revocations.sweep(shutdown.soft().clone()))
         .task("outbox-users", registered.run(shutdown.clone()))
         .task("outbox-sessions", revoked.run(shutdown)))
-}
-
-/// Makes the indexes as soon as the database lets it.
-async fn prepare(store: Store, stop: tokio_util::sync::CancellationToken) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    while let Err(error) = store.prepare().await {
-        tracing::warn!(%error, "the indexes could not be made yet");
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-            return;
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! The chat service's program.
 
 fn main() -> anyhow::Result<()> {
-    runtime::program::run(chat::service)
+    runtime::program::run_or_migrate(chat::service, chat::store::MIGRATIONS)
 }

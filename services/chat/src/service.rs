@@ -1,7 +1,5 @@
 //! The service put together.
 
-use std::time::Duration;
-
 use contract::id::EventId;
 use runtime::clock::Clock;
 use runtime::connect;
@@ -9,13 +7,12 @@ use runtime::health::Health;
 use runtime::identity::TokenVerifier;
 use runtime::messaging::Publisher;
 use runtime::metrics::Metrics;
+use runtime::migrations;
 use runtime::outbox;
 use runtime::program::Assembly;
 use runtime::service::Service;
 use runtime::shutdown::Shutdown;
 use runtime::watched::Watched;
-use tokio::sync::watch;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::SOURCE;
@@ -26,10 +23,8 @@ use crate::messages::Messages;
 use crate::realtime::{Attendance, Delivery, Events, Hub, Presence, Realtime, Revocations, fanout, inlet, layer};
 use crate::settings::Settings;
 use crate::state::AppState;
-use crate::store::Store;
+use crate::store::{MIGRATIONS, Store};
 use crate::turns::Turns;
-
-const INDEX_RETRY: Duration = Duration::from_secs(1);
 
 /// The chat service, ready to run. It starts without its servers and becomes ready once they are there.
 #[must_use]
@@ -87,15 +82,15 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let (sockets, end_of_sockets) = layer(realtime, &settings.sockets, shutdown.clone(), over.clone());
     let router = http::router(AppState { conversations, messages, verifier }).layer(sockets);
 
-    let (indexed, has_indexes) = watch::channel(false);
+    let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let health = Health::new()
         .check("mongodb", {
             let database = database.clone();
             move || {
-                let (database, indexed) = (database.clone(), *has_indexes.borrow());
+                let (database, migrated) = (database.clone(), migrated.clone());
                 async move {
                     connect::ping_mongodb(&database).await?;
-                    if indexed { Ok(()) } else { Err("its indexes are not there yet".to_owned()) }
+                    migrated.check()
                 }
             }
         })
@@ -112,22 +107,11 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .router(router)
         .health(health)
         .metrics(metrics)
-        .task("indexes", ensure_indexes(store, indexed, shutdown.clone()))
+        .task("migrations", migrating)
         .task("delivery", delivery.run(over.clone()))
         .task("fanout", relay.run(redis, revocations, over.clone()))
         .task("presence", attendance.run(over))
         .task("sockets", end_of_sockets)
         .task("outbox of messages", message_outbox.run(shutdown.clone()))
         .task("outbox of conversations", conversation_outbox.run(shutdown)))
-}
-
-async fn ensure_indexes(store: Store, done: watch::Sender<bool>, shutdown: Shutdown) {
-    let work = async {
-        while let Err(error) = store.ensure_indexes().await {
-            tracing::warn!(error = error.to_string(), "cannot create the indexes; trying again");
-            sleep(INDEX_RETRY).await;
-        }
-        done.send_replace(true);
-    };
-    shutdown.soft().run_until_cancelled(work).await;
 }

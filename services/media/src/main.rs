@@ -1,5 +1,5 @@
 //! The media service's program.
 
 fn main() -> anyhow::Result<()> {
-    runtime::program::run(media::service)
+    runtime::program::run_or_migrate(media::service, media::store::MIGRATIONS)
 }

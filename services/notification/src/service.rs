@@ -1,12 +1,12 @@
 //! The service put together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use lettre::message::Mailbox;
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics,
+    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics, migrations,
     program::Assembly, service::Service,
 };
 use tokio::sync::Notify;
@@ -18,11 +18,8 @@ use crate::{
     http,
     settings::Settings,
     state::AppState,
-    store::{Contacts, Notifications},
+    store::{Contacts, MIGRATIONS, Notifications},
 };
-
-/// How long to wait before the indexes are tried again.
-const INDEX_PAUSE: Duration = Duration::from_secs(2);
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
 #[must_use]
@@ -68,10 +65,15 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         }),
         _ => None,
     };
+    let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
+    let form = migrated.clone();
     let health = Health::new()
         .check("mongodb", move || {
-            let database = database.clone();
-            async move { connect::ping_mongodb(&database).await }
+            let (database, migrated) = (database.clone(), migrated.clone());
+            async move {
+                connect::ping_mongodb(&database).await?;
+                migrated.check()
+            }
         })
         .check("rabbitmq", {
             let broker = broker.clone();
@@ -81,12 +83,12 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             }
         });
 
-    let state = AppState { tokens, notifications: notifications.clone(), clock };
+    let state = AppState { tokens, notifications, clock };
     let consuming = {
         let shutdown = shutdown.clone();
         async move {
             // Storing relies on the unique index, so nothing is consumed before it is there.
-            if shutdown.soft().run_until_cancelled(prepare(&notifications)).await.is_some() {
+            if shutdown.soft().run_until_cancelled(form.reached()).await.is_some() {
                 let handle = move |envelope| {
                     let handler = handler.clone();
                     async move { handler.handle(envelope).await }
@@ -96,17 +98,14 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             broker.close().await;
         }
     };
-    let service = service.router(http::router(state)).health(health).metrics(metrics).task("consumer", consuming);
+    let service = service
+        .router(http::router(state))
+        .health(health)
+        .metrics(metrics)
+        .task("migrations", migrating)
+        .task("consumer", consuming);
     Ok(match delivery {
         Some(delivery) => service.task("e-mail", delivery.run(shutdown.soft().clone())),
         None => service,
     })
-}
-
-/// Makes the indexes, as soon as the database answers.
-async fn prepare(notifications: &Notifications) {
-    while let Err(error) = notifications.prepare().await {
-        tracing::warn!(%error, "indexes cannot be made yet");
-        tokio::time::sleep(INDEX_PAUSE).await;
-    }
 }

@@ -5,13 +5,15 @@ use crate::build::redis::trio;
 use crate::build::{edge, mongodb, object_storage, rabbitmq, redis, service, web};
 use crate::validate::Platform;
 use Component::{Auth, Chat, Edge, Gateway, Media, MongoDb, Notification, ObjectStorage, RabbitMq, Redis, Web};
-use End::{Anyone, Cluster, Controller, NameServer, Of, Operator};
+use End::{Anyone, Cluster, Controller, Migration, NameServer, Of, Operator};
 
 /// Where a flow begins or ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum End {
     /// The pods of a component.
     Of(Component),
+    /// The pods that migrate databases.
+    Migration,
     /// The operator's pods.
     Operator,
     /// Any pod of the cluster.
@@ -46,7 +48,7 @@ const S3: &[i32] = &[object_storage::PORT];
 const DNS: &[i32] = &[53, 5353];
 
 /// Every flow of a platform that has all servers to itself, and several of each.
-const TABLE: [(End, End, &[i32]); 39] = [
+const TABLE: [(End, End, &[i32]); 41] = [
     // People, and the load balancers and nodes that they come by.
     (Anyone, Of(Edge), &[edge::HTTPS, edge::HTTP]),
     // Requests. The edge knows addresses, and so asks for no names.
@@ -68,6 +70,7 @@ const TABLE: [(End, End, &[i32]); 39] = [
     (Of(Media), Of(ObjectStorage), S3),
     (Of(Notification), Of(MongoDb), MONGODB),
     (Of(Notification), Of(RabbitMq), AMQP),
+    (Migration, Of(MongoDb), MONGODB),
     // Members among themselves. A set and a broker of one are about to be more as soon as the document says so.
     (Of(MongoDb), Of(MongoDb), MONGODB),
     (Of(Redis), Of(Redis), REDIS),
@@ -93,6 +96,7 @@ const TABLE: [(End, End, &[i32]); 39] = [
     (Of(Chat), NameServer, DNS),
     (Of(Media), NameServer, DNS),
     (Of(Notification), NameServer, DNS),
+    (Migration, NameServer, DNS),
 ];
 
 /// The flows of a platform.
@@ -115,7 +119,9 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
             (Of(Redis), _) if alone => {}
             (_, Of(Redis)) if alone => add(Flow { from, to, ports: vec![redis::PORT] }),
             // Where others' servers are is in a Secret, and by what names and ports they call each other, they alone know.
-            (Of(_), Of(server)) if platform.is_external(server) => add(Flow { from, to: Anyone, ports: vec![] }),
+            (Of(_) | Migration, Of(server)) if platform.is_external(server) => {
+                add(Flow { from, to: Anyone, ports: vec![] });
+            }
             (_, Of(server)) if platform.is_external(server) => {}
             _ => add(Flow { from, to, ports: ports.to_vec() }),
         }

@@ -46,7 +46,12 @@ fn places(resources: &Resources<Prepared>) -> Vec<Place> {
         ),
         other("an ingress controller", Pod::new("ingress", [(name, "traefik")])),
         Place { name: "the world", pod: None, own: false },
-        // Of no component, as a job would be.
+        Place {
+            name: "migration",
+            pod: Some(Pod::new("team", [(name, "migration"), (instance, "acme"), (by, "chatplatform-operator")])),
+            own: true,
+        },
+        // Of no component.
         Place {
             name: "a job",
             pod: Some(Pod::new("team", [(name, "job"), (instance, "acme"), (by, "chatplatform-operator")])),
@@ -68,6 +73,7 @@ fn servers_of(service: &str) -> &'static [&'static str] {
         "auth" | "chat" => &["mongodb", "redis", "rabbitmq"],
         "media" => &["mongodb", "object-storage"],
         "notification" => &["mongodb", "rabbitmq"],
+        "migration" => &["mongodb"],
         _ => &[],
     }
 }
@@ -101,7 +107,7 @@ fn is_needed(spec: &Value, from: &str, to: &str, port: i32) -> bool {
 fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -> bool {
     let named_by_itself =
         ["mongodb", "rabbitmq"].contains(&from) || (from == "redis" && spec["redis"]["replicas"] == 3);
-    let asks_names = named_by_itself || SERVICES.contains(&from);
+    let asks_names = named_by_itself || SERVICES.contains(&from) || from == "migration";
     let mails = from == "notification" && spec["email"].is_object();
     let mail_port = spec["email"]["port"].as_i64().unwrap_or(25);
     let traces = SERVICES.contains(&from) && spec["tracing"].is_object();

@@ -1,5 +1,6 @@
 //! Where accounts and sessions are kept: `MongoDB`, one collection each.
 
+mod migrations;
 pub mod sessions;
 pub mod users;
 
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use mongodb::Database;
 use mongodb::bson;
 
+pub use migrations::MIGRATIONS;
 pub use sessions::SessionStore;
 pub use users::UserStore;
 
@@ -26,16 +28,10 @@ impl Store {
         Self { users: UserStore::new(database), sessions: SessionStore::new(database) }
     }
 
-    /// Makes the indexes that the rules and queries rest on, unless that has been done. Harmless at any time.
-    pub async fn prepare(&self) -> Result<(), mongodb::error::Error> {
-        tokio::try_join!(self.users.prepare(), self.sessions.prepare())?;
+    /// Makes the indexes that the rules and queries rest on. Harmless at any time.
+    async fn make_indexes(&self) -> Result<(), mongodb::error::Error> {
+        tokio::try_join!(self.users.prepare(), self.sessions.make_indexes())?;
         Ok(())
-    }
-
-    /// Whether the indexes are there.
-    #[must_use]
-    pub fn is_prepared(&self) -> bool {
-        self.users.is_prepared() && self.sessions.is_prepared()
     }
 }
 

@@ -3,8 +3,6 @@
 //! A session's refresh tokens change by compare-and-set on the family that was read: of two requests with one token one
 //! writes, and the other reads again and finds what the first has made of it.
 
-use std::sync::Arc;
-
 use contract::event::Envelope;
 use contract::id::{SessionId, UserId};
 use futures::TryStreamExt as _;
@@ -15,7 +13,6 @@ use mongodb::error::Error;
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, Database, IndexModel};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
 
 use super::{millis, timestamp};
 use crate::sessions::{Client, Ended, Session};
@@ -29,7 +26,6 @@ const KEPT_AFTER_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 #[derive(Clone, Debug)]
 pub struct SessionStore {
     sessions: Collection<Record>,
-    indexes: Arc<OnceCell<()>>,
 }
 
 impl SessionStore {
@@ -37,7 +33,7 @@ impl SessionStore {
     pub const COLLECTION: &str = "sessions";
 
     pub(super) fn new(database: &Database) -> Self {
-        Self { sessions: database.collection(Self::COLLECTION), indexes: Arc::default() }
+        Self { sessions: database.collection(Self::COLLECTION) }
     }
 
     /// The collection, for the relay of its outbox.
@@ -46,15 +42,7 @@ impl SessionStore {
         self.sessions.clone_with_type()
     }
 
-    pub(super) fn is_prepared(&self) -> bool {
-        self.indexes.initialized()
-    }
-
-    pub(super) async fn prepare(&self) -> Result<(), Error> {
-        self.indexes.get_or_try_init(|| self.make_indexes()).await.copied()
-    }
-
-    async fn make_indexes(&self) -> Result<(), Error> {
+    pub(super) async fn make_indexes(&self) -> Result<(), Error> {
         let index = |keys, options| IndexModel::builder().keys(keys).options(options).build();
         let expiring = IndexOptions::builder().expire_after(std::time::Duration::ZERO).build();
         let sparse = IndexOptions::builder().sparse(true).build();

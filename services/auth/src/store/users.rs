@@ -63,10 +63,6 @@ impl UserStore {
         self.users.clone_with_type()
     }
 
-    pub(super) fn is_prepared(&self) -> bool {
-        self.indexes.initialized()
-    }
-
     pub(super) async fn prepare(&self) -> Result<(), Error> {
         self.indexes.get_or_try_init(|| self.make_indexes()).await.copied()
     }

@@ -1,4 +1,4 @@
-//! The indexes, created at start where they are missing.
+//! The indexes.
 
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
@@ -8,7 +8,7 @@ use super::{Store, StoreError};
 
 impl Store {
     /// Creates the indexes that are missing; one that is there costs a look. Names are fixed, so that a later release can find and replace one.
-    pub async fn ensure_indexes(&self) -> Result<(), StoreError> {
+    pub(super) async fn make_indexes(&self) -> Result<(), StoreError> {
         self.conversations
             .create_indexes([
                 index("members-by-activity", doc! {"members.userId": 1, "activityAt": -1, "_id": -1}),

@@ -5,6 +5,7 @@
 mod conversations;
 mod indexes;
 mod messages;
+mod migrations;
 mod stored;
 pub(crate) mod time;
 mod transaction;
@@ -15,6 +16,7 @@ use mongodb::{Collection, Database};
 
 pub use conversations::{Activity, Alteration, Found};
 pub use messages::{Change, Prepared, Written};
+pub use migrations::MIGRATIONS;
 pub use stored::{Pin, Reaction, StoredConversation, StoredMember, StoredMessage};
 pub use transaction::AsStoreError;
 
@@ -40,7 +42,7 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Over a database. Its indexes have to be there before anything is written: see [`Store::ensure_indexes`].
+    /// Over a database. It has to have been through [`MIGRATIONS`] before anything is written.
     #[must_use]
     pub fn new(database: &Database) -> Self {
         let options = CollectionOptions::builder()

@@ -82,8 +82,8 @@ impl Files {
         Self { records: database.collection("files") }
     }
 
-    /// Creates the indexes; does nothing where they are there.
-    pub async fn prepare(&self) -> Result<(), FilesError> {
+    /// Makes the indexes; does nothing where they are there.
+    pub(super) async fn make_indexes(&self) -> Result<(), FilesError> {
         let by_owner = IndexModel::builder().keys(doc! {"ownerId": 1, "_id": -1}).build();
         let by_age = IndexModel::builder().keys(doc! {"state": 1, "createdAt": 1}).build();
         self.records.create_indexes([by_owner, by_age]).await?;

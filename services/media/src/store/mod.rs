@@ -1,8 +1,10 @@
 //! Where files live: their bytes in the object store, what is known of them in `MongoDB`.
 
 pub mod files;
+mod migrations;
 pub mod objects;
 pub mod writer;
 
 pub use files::Files;
+pub use migrations::MIGRATIONS;
 pub use objects::Objects;

@@ -1,9 +1,11 @@
 //! What the service remembers, in `MongoDB`.
 
 pub mod contacts;
+mod migrations;
 pub mod notifications;
 
 pub use contacts::Contacts;
+pub use migrations::MIGRATIONS;
 pub use notifications::Notifications;
 
 use jiff::Timestamp;

@@ -46,7 +46,7 @@ impl Notifications {
         Self { records: database.collection("notifications") }
     }
 
-    /// Creates the indexes; does nothing where they are there.
+    /// Makes the indexes; does nothing where they are there.
     pub async fn prepare(&self) -> Result<(), Error> {
         let unique = IndexOptions::builder().unique(true).build();
         let only_due =

@@ -1,0 +1,11 @@
+//! The forms that the database has had, by the steps between them.
+
+use runtime::migrations::Migration;
+
+use super::Notifications;
+
+/// The steps, in order. A name never changes, and a step that was in a release stays as it is.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    name: "indexes",
+    run: |database| Box::pin(async move { Ok(Notifications::new(&database).prepare().await?) }),
+}];
