@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -35,6 +36,11 @@ impl Program {
         Ok(Self { process: Process::start(name, folder, command)?, listen, admin })
     }
 
+    /// The address at which it serves clients.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listen.address().parse()?)
+    }
+
     /// Where it serves clients.
     #[must_use]
     pub fn url(&self) -> String {
@@ -45,6 +51,12 @@ impl Program {
     #[must_use]
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.admin.address())
+    }
+
+    /// Whether it says that it can do its work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        ureq::get(format!("{}/readyz", self.admin_url())).call().is_ok()
     }
 
     /// Its process.

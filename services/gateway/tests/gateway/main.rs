@@ -5,5 +5,6 @@
 mod failing;
 mod passing_on;
 mod program;
+mod rolling;
 mod refusing;
 mod world;
