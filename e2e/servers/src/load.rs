@@ -33,8 +33,8 @@ pub struct Request {
     pub method: &'static str,
     /// Begins with a slash.
     pub path: String,
-    /// Of who makes it.
-    pub access_token: String,
+    /// Beside those of a body.
+    pub headers: Vec<(&'static str, String)>,
     /// JSON, if it has any.
     pub body: Option<Value>,
 }
@@ -151,11 +151,9 @@ impl Shared {
 }
 
 fn send(agent: &Agent, url: &str, request: Request) -> Result<()> {
-    let Request { method, path, access_token, body } = request;
-    let head = ureq::http::Request::builder()
-        .method(method)
-        .uri(format!("{url}{path}"))
-        .header("authorization", format!("Bearer {access_token}"));
+    let Request { method, path, headers, body } = request;
+    let head = ureq::http::Request::builder().method(method).uri(format!("{url}{path}"));
+    let head = headers.into_iter().fold(head, |head, (name, value)| head.header(name, value));
     let sent = match body {
         None => agent.run(head.body(())?),
         Some(body) => agent.run(head.header("content-type", "application/json").body(body.to_string())?),

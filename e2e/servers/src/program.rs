@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::process::Process;
@@ -17,6 +18,8 @@ pub struct Program {
     process: Process,
     listen: Port,
     admin: Port,
+    _more_ports: Vec<Port>,
+    _files: Option<TempDir>,
 }
 
 impl Program {
@@ -33,7 +36,13 @@ impl Program {
             .envs(variables)
             .env("CHATPLATFORM_SERVER__LISTEN", listen.address())
             .env("CHATPLATFORM_SERVER__ADMIN_LISTEN", admin.address());
-        Ok(Self { process: Process::start(name, folder, command)?, listen, admin })
+        let process = Process::start(name, folder, command)?;
+        Ok(Self { process, listen, admin, _more_ports: Vec::new(), _files: None })
+    }
+
+    /// One that runs, and its files.
+    pub(crate) fn with_files(process: Process, listen: Port, admin: Port, more_ports: Vec<Port>, files: TempDir) -> Self {
+        Self { process, listen, admin, _more_ports: more_ports, _files: Some(files) }
     }
 
     /// The address at which it serves clients.

@@ -89,7 +89,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
             },
             30,
             Question::Http("probe", "/healthz"),
-            Question::Http("probe", "/healthz"),
+            Question::Http("probe", "/readyz"),
         )),
         sidecars: vec![],
         volumes: vec![

@@ -36,7 +36,7 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
             },
             30,
             Question::Http("http", "/healthz"),
-            Question::Http("http", "/healthz"),
+            Question::Http("http", "/readyz"),
         )),
         sidecars: vec![],
         volumes: vec![

@@ -44,7 +44,7 @@ async fn no_request_fails_while_one_program_takes_the_place_of_another() {
     let load = Load::start(&balancer, move |number| Request {
         method: if number.is_multiple_of(2) { "GET" } else { "PATCH" },
         path: "/api/v1/users/me".to_owned(),
-        access_token: ada.access_token.clone(),
+        headers: vec![("authorization", format!("Bearer {}", ada.access_token))],
         body: (!number.is_multiple_of(2)).then(|| json!({"displayName": format!("number {number}")})),
     });
     load.replace(&balancer, old, &new).unwrap();

@@ -32,7 +32,7 @@ async fn no_request_fails_while_one_program_takes_the_place_of_another() {
     let load = Load::start(&balancer, |number| Request {
         method: if number.is_multiple_of(2) { "GET" } else { "POST" },
         path: "/api/v1/conversations".to_owned(),
-        access_token: token().text,
+        headers: vec![("authorization", format!("Bearer {}", token().text))],
         body: (!number.is_multiple_of(2)).then(|| json!({"title": "a group"})),
     });
     load.replace(&balancer, old, &new).unwrap();
