@@ -21,11 +21,11 @@ const PAUSE_MILLISECONDS: u64 = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 /// How long requests may stand still.
-const MORE_WITHIN: Duration = Duration::from_secs(60);
+const MORE_WITHIN: Duration = Duration::from_mins(1);
 /// How many requests are answered between two steps of a replacement.
 const SEVERAL: usize = 100;
 /// How long a program may take to stop.
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+const GONE_WITHIN: Duration = Duration::from_mins(1);
 
 /// A request that has to be answered with 2xx.
 pub struct Request {

@@ -41,7 +41,13 @@ impl Program {
     }
 
     /// One that runs, and its files.
-    pub(crate) fn with_files(process: Process, listen: Port, admin: Port, more_ports: Vec<Port>, files: TempDir) -> Self {
+    pub(crate) fn with_files(
+        process: Process,
+        listen: Port,
+        admin: Port,
+        more_ports: Vec<Port>,
+        files: TempDir,
+    ) -> Self {
         Self { process, listen, admin, _more_ports: more_ports, _files: Some(files) }
     }
 

@@ -122,7 +122,8 @@ pub(super) fn an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_
 
     // As a controller does, which has terminated TLS. kubectl may choose a pod of before, which has no such port.
     let service = format!("service/{name}");
-    let forward = until("a pod that takes requests of a controller", LIVE_WITHIN, || Forward::to(stage, &service, 8080))?;
+    let forward =
+        until("a pod that takes requests of a controller", LIVE_WITHIN, || Forward::to(stage, &service, 8080))?;
     let rest = Rest::unencrypted(&format!("http://localhost:{}", forward.port));
     let from = |scheme: &str| {
         let headers =

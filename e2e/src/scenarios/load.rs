@@ -112,7 +112,15 @@ pub(crate) fn under_load<T>(
         let conversation = host.open_group(stage, &others)?;
         for (seat, person) in people.iter().enumerate() {
             let name = format!("writer {seat} of {room}");
-            writers.push(Writer::new(stage, person, room, &conversation, name, (crowd.pace, crowd.patience), &load.ledger)?);
+            writers.push(Writer::new(
+                stage,
+                person,
+                room,
+                &conversation,
+                name,
+                (crowd.pace, crowd.patience),
+                &load.ledger,
+            )?);
         }
         rooms.push((conversation, people));
     }

@@ -89,7 +89,12 @@ impl Talk {
 }
 
 /// Ids of every message of a conversation, by `resume` and then by following the changes, as a client does that was away.
-pub(super) fn catch_up(stage: &Stage, person: &Person, socket: &mut Socket, conversation: &str) -> Result<BTreeSet<String>> {
+pub(super) fn catch_up(
+    stage: &Stage,
+    person: &Person,
+    socket: &mut Socket,
+    conversation: &str,
+) -> Result<BTreeSet<String>> {
     let answer = socket.emit("resume", &json!({"cursors": {conversation: 0}}))?;
     ensure!(answer["ok"] == true, "{answer}");
     let mut page = answer["changes"][conversation].clone();

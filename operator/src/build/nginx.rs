@@ -29,10 +29,8 @@ pub fn serve() -> String {
 /// A configuration with its values, and with the times of the stop of a server that has such work in hand.
 #[must_use]
 pub fn render<const N: usize>(template: &str, work: Work, values: [(&str, String); N]) -> String {
-    let times = [
-        ("DRAIN_SECONDS", work.drain_seconds().to_string()),
-        ("KEEP_IDLE_SECONDS", KEEP_IDLE_SECONDS.to_string()),
-    ];
+    let times =
+        [("DRAIN_SECONDS", work.drain_seconds().to_string()), ("KEEP_IDLE_SECONDS", KEEP_IDLE_SECONDS.to_string())];
     fill(&fill(template, values), times)
 }
 

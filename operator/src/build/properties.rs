@@ -280,9 +280,9 @@ pub(super) fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, 
 /// environment, of an Nginx by its files.
 fn times(resources: &Resources<Prepared>, component: &str, container: &Container) -> (i64, i64) {
     let variable = |name: &str| {
-        let variables = container.env.iter().flatten();
-        let found = variables.filter(|variable| variable.name == format!("CHATPLATFORM_SERVER__{name}_SECONDS"));
-        found.filter_map(|variable| variable.value.as_ref()?.parse().ok()).next()
+        let name = format!("CHATPLATFORM_SERVER__{name}_SECONDS");
+        let mut found = container.env.iter().flatten().filter(|variable| variable.name == name);
+        found.find_map(|variable| variable.value.as_ref()?.parse().ok())
     };
     if let (Some(settle), Some(drain)) = (variable("SETTLE"), variable("DRAIN")) {
         return (settle, drain);
@@ -655,7 +655,8 @@ fn edge_of(exposure: &Value) -> EdgeOf {
     let is_edge = |metadata: &ObjectMeta| metadata.name.as_deref() == Some("acme-edge");
     let service = resources.services.iter().find(|service| is_edge(&service.metadata)).unwrap();
     let edge = resources.deployments.iter().find(|deployment| is_edge(&deployment.metadata)).unwrap();
-    let ports = containers(&edge.spec.as_ref().unwrap().template).into_iter().flat_map(|(container, _)| container.ports);
+    let ports =
+        containers(&edge.spec.as_ref().unwrap().template).into_iter().filter_map(|(container, _)| container.ports);
     let ways = json!(service.spec)["ports"].as_array().unwrap().clone();
     let way = |port: &Value| WayIn {
         number: i32::try_from(port["port"].as_i64().unwrap()).unwrap(),

@@ -102,9 +102,11 @@ impl<'a> Shape<'a> {
     pub fn finish(mut self) -> (Service, Deployment) {
         let (platform, component) = (self.platform, self.component);
         let work = work_of(component);
-        self = self
-            .setting("server", "settle_seconds", SETTLE_SECONDS.to_string())
-            .setting("server", "drain_seconds", work.drain_seconds().to_string());
+        self = self.setting("server", "settle_seconds", SETTLE_SECONDS.to_string()).setting(
+            "server",
+            "drain_seconds",
+            work.drain_seconds().to_string(),
+        );
         self.mounts.push(mount("tmp", "/tmp"));
         self.volumes.push(volume::scratch("tmp", "256Mi"));
         let pods = Pods {

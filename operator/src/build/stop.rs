@@ -51,7 +51,6 @@ impl Work {
 /// The pause before a container is told to stop.
 #[must_use]
 pub fn leave_first(container: Container) -> Container {
-    let pause =
-        LifecycleHandler { sleep: Some(SleepAction { seconds: PAUSE_SECONDS }), ..LifecycleHandler::default() };
+    let pause = LifecycleHandler { sleep: Some(SleepAction { seconds: PAUSE_SECONDS }), ..LifecycleHandler::default() };
     Container { lifecycle: Some(Lifecycle { pre_stop: Some(pause), ..Lifecycle::default() }), ..container }
 }

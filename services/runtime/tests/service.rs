@@ -33,11 +33,7 @@ async fn start(drain_seconds: u64, put_together: impl FnOnce(Service) -> Service
     start_with(0, drain_seconds, put_together).await
 }
 
-async fn start_with(
-    settle_seconds: u64,
-    drain_seconds: u64,
-    put_together: impl FnOnce(Service) -> Service,
-) -> Running {
+async fn start_with(settle_seconds: u64, drain_seconds: u64, put_together: impl FnOnce(Service) -> Service) -> Running {
     let any = "127.0.0.1:0".parse().unwrap();
     let settings = Server { listen: any, admin_listen: any, drain_seconds, settle_seconds };
     let bound = put_together(Service::new("test", &settings)).bind().await.unwrap();

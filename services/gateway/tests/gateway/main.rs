@@ -5,6 +5,6 @@
 mod failing;
 mod passing_on;
 mod program;
-mod rolling;
 mod refusing;
+mod rolling;
 mod world;
