@@ -46,7 +46,7 @@ impl Program {
         let numbers: Vec<u16> = [listens.clients, listens.probes].iter().chain(listens.others).copied().collect();
         let ports = iter::repeat_with(Port::reserve).take(numbers.len()).collect::<Result<Vec<_>>>()?;
         for (file, text) in files {
-            let text = text.replace("/etc/nginx-config", &path("files")).replace("/tmp/", &path("tmp/"));
+            let text = text.replace("/tmp/", &path("tmp/")).replace("/etc/nginx-config", &path("files"));
             let text = numbers.iter().zip(&ports).fold(text, |text, (number, port)| listening(&text, *number, port));
             fs::write(path("files/") + file, text)?;
         }
