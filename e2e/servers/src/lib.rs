@@ -11,7 +11,7 @@
 //! A server that speaks TLS shows a certificate of an [`Authority`].
 //!
 //! [`access_tokens`] are what the auth service would issue, for services that only verify them. [`Program`] is a service itself,
-//! as a process.
+//! as a process; a [`Balancer`] leads to several of them, and a [`Load`] is on them while one takes the place of another.
 //!
 //! Everything blocks, and works in async tests too; the first call takes seconds.
 //!
@@ -28,12 +28,15 @@
 pub mod access_tokens;
 mod announce;
 mod authority;
+mod balancer;
 mod cache;
 mod debian;
 mod guardian;
 mod instance;
+mod load;
 mod mongodb;
 mod names;
+mod nginx;
 mod object_storage;
 mod ports;
 mod process;
@@ -46,8 +49,11 @@ mod smtp;
 
 pub use announce::announce;
 pub use authority::{Authority, Identity};
+pub use balancer::Balancer;
 pub use cache::cache_folder;
+pub use load::{Load, Request};
 pub use mongodb::MongoDb;
+pub use nginx::Listens;
 pub use object_storage::ObjectStorage;
 pub use program::Program;
 pub use rabbitmq::{QueueNodes, RabbitMq, RabbitMqCluster};

@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::process::Process;
@@ -16,6 +18,8 @@ pub struct Program {
     process: Process,
     listen: Port,
     admin: Port,
+    _more_ports: Vec<Port>,
+    _files: Option<TempDir>,
 }
 
 impl Program {
@@ -32,7 +36,24 @@ impl Program {
             .envs(variables)
             .env("CHATPLATFORM_SERVER__LISTEN", listen.address())
             .env("CHATPLATFORM_SERVER__ADMIN_LISTEN", admin.address());
-        Ok(Self { process: Process::start(name, folder, command)?, listen, admin })
+        let process = Process::start(name, folder, command)?;
+        Ok(Self { process, listen, admin, _more_ports: Vec::new(), _files: None })
+    }
+
+    /// One that runs, and its files.
+    pub(crate) fn with_files(
+        process: Process,
+        listen: Port,
+        admin: Port,
+        more_ports: Vec<Port>,
+        files: TempDir,
+    ) -> Self {
+        Self { process, listen, admin, _more_ports: more_ports, _files: Some(files) }
+    }
+
+    /// The address at which it serves clients.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listen.address().parse()?)
     }
 
     /// Where it serves clients.
@@ -45,6 +66,12 @@ impl Program {
     #[must_use]
     pub fn admin_url(&self) -> String {
         format!("http://{}", self.admin.address())
+    }
+
+    /// Whether it says that it can do its work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        ureq::get(format!("{}/readyz", self.admin_url())).call().is_ok()
     }
 
     /// Its process.

@@ -120,8 +120,10 @@ pub(super) fn an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_
     stage.kubectl(["delete", "ingress", &name])?;
     stage.wait_for_another("ingress", &name, &ingress["metadata"]["uid"], BACK_WITHIN)?;
 
-    // As a controller does, which has terminated TLS.
-    let forward = Forward::to(stage, &format!("service/{name}"), 80)?;
+    // As a controller does, which has terminated TLS. kubectl may choose a pod of before, which has no such port.
+    let service = format!("service/{name}");
+    let forward =
+        until("a pod that takes requests of a controller", LIVE_WITHIN, || Forward::to(stage, &service, 8080))?;
     let rest = Rest::unencrypted(&format!("http://localhost:{}", forward.port));
     let from = |scheme: &str| {
         let headers =

@@ -20,6 +20,10 @@ use ledger::Ledger;
 pub(crate) use ledger::Message;
 use writer::Writer;
 
+/// Between two messages of one writer.
+const PACE: Duration = Duration::from_millis(200);
+/// How long an attempt may take, unless the crowd is more patient: a person who sees no tick for so long tries again.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the history may be unreadable after a fault.
 const READABLE_WITHIN: Duration = Duration::from_mins(1);
 /// How long writes may stand still before they count as stopped.
@@ -31,18 +35,25 @@ pub(crate) struct Crowd {
     conversations: usize,
     writers: usize,
     pace: Duration,
+    patience: Duration,
     audience: Vec<String>,
 }
 
 impl Crowd {
     /// Two conversations with two writers each, who get in each other's way.
     pub(crate) fn together() -> Self {
-        Self { conversations: 2, writers: 2, pace: Duration::from_millis(200), audience: Vec::new() }
+        Self { conversations: 2, writers: 2, pace: PACE, patience: PATIENCE, audience: Vec::new() }
     }
 
     /// Three conversations with a writer each, so that nobody is notified of anything.
     pub(crate) fn apart() -> Self {
-        Self { conversations: 3, writers: 1, pace: Duration::from_millis(200), audience: Vec::new() }
+        Self { conversations: 3, writers: 1, pace: PACE, patience: PATIENCE, audience: Vec::new() }
+    }
+
+    /// Who tries again only after so long.
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Somebody else in every conversation, who never looks.
@@ -64,10 +75,18 @@ pub(crate) struct Written {
     pub(crate) history: Vec<Message>,
     acknowledged: usize,
     repeated: usize,
+    last_failure: String,
     longest_gap: Duration,
 }
 
 impl Written {
+    /// Insists that every attempt was acknowledged at once.
+    pub(crate) fn ensure_none_repeated(&self) -> Result<()> {
+        let Self { repeated, last_failure, .. } = self;
+        ensure!(*repeated == 0, "{repeated} attempts failed and were repeated, the last: {last_failure}");
+        Ok(())
+    }
+
     /// In short, to be printed beside a scenario's result.
     pub(crate) fn note(&self) -> String {
         let Self { acknowledged, repeated, longest_gap, .. } = self;
@@ -93,7 +112,15 @@ pub(crate) fn under_load<T>(
         let conversation = host.open_group(stage, &others)?;
         for (seat, person) in people.iter().enumerate() {
             let name = format!("writer {seat} of {room}");
-            writers.push(Writer::new(stage, person, room, &conversation, name, crowd.pace, &load.ledger)?);
+            writers.push(Writer::new(
+                stage,
+                person,
+                room,
+                &conversation,
+                name,
+                (crowd.pace, crowd.patience),
+                &load.ledger,
+            )?);
         }
         rooms.push((conversation, people));
     }
@@ -164,6 +191,7 @@ impl Load {
                 history,
                 acknowledged: ledger.acknowledged().len(),
                 repeated: ledger.repeated(),
+                last_failure: ledger.last_failure().to_owned(),
                 longest_gap: gaps::longest(&ledger.times(), began, ended),
             })
         })

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Stage;
 use super::people::{Person, text};
+use super::rest::Rest;
 
 /// Several parts of a multipart upload to the store, the last one not full.
 const SIZE: usize = 17 << 20;
@@ -42,7 +43,7 @@ pub(super) fn a_file_is_refused_to_who_does_not_own_it(stage: &Stage) -> Result<
 }
 
 /// Uploads a file and answers what is known of it.
-pub(super) fn upload(stage: &Stage, owner: &Person, bytes: &[u8]) -> Result<Value> {
+pub(super) fn upload(at: &impl AsRef<Rest>, owner: &Person, bytes: &[u8]) -> Result<Value> {
     const BOUNDARY: &str = "a-boundary-that-noise-does-not-hold";
     let head = format!(
         "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"noise.bin\"\r\n\
@@ -54,7 +55,7 @@ pub(super) fn upload(stage: &Stage, owner: &Person, bytes: &[u8]) -> Result<Valu
         ("authorization", format!("Bearer {}", owner.access_token)),
         ("content-type", format!("multipart/form-data; boundary={BOUNDARY}")),
     ];
-    stage.rest.send("POST", "/api/v1/media", &headers, &body)?.expect(201)
+    at.as_ref().send("POST", "/api/v1/media", &headers, &body)?.expect(201)
 }
 
 /// The path of a file's content.

@@ -37,6 +37,7 @@ mod refusals;
 pub(crate) mod replica_set;
 mod rest;
 mod rights;
+mod rolling;
 mod scaling;
 pub(crate) mod site;
 mod socket;
@@ -173,6 +174,8 @@ pub(crate) fn prepare() -> Result<()> {
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
+    rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
+    rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,

@@ -20,7 +20,7 @@ pub(super) fn nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted(stag
     let (ada, ben, conversation) = two_in_conversation(stage)?;
     let mut from = Socket::connect(stage, &ada.access_token)?;
     let mut to = Socket::connect(stage, &ben.access_token)?;
-    let mut talk = Talk { conversation: &conversation, acknowledged: Vec::new(), repeated: 0 };
+    let mut talk = Talk::begin(&conversation);
     for _ in 0..SEVERAL {
         talk.say_more(&mut from)?;
     }
@@ -36,28 +36,46 @@ pub(super) fn nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted(stag
         talk.say_more(&mut from)?;
     }
 
-    let history = ben.history(stage, &conversation)?;
-    let stored: Vec<String> = history.iter().map(|message| text(message, "id")).collect::<Result<_>>()?;
-    let (acknowledged, count) = (talk.acknowledged, stored.len());
-    ensure!(stored == acknowledged, "{} acknowledged, {count} stored, or in another order", acknowledged.len());
+    let count = talk.ensure_stored(&ben.history(stage, &conversation)?)?;
     let seen = catch_up(stage, &ben, &mut to, &conversation)?;
-    let missed = acknowledged.iter().filter(|id| !seen.contains(*id)).count();
+    let missed = talk.missing_in(&seen);
     ensure!(missed == 0, "who resumed misses {missed} of {count}");
     stage.note(format!("{count} messages, {} emits repeated", talk.repeated));
     stage.wait_until_usable().map(drop)
 }
 
 /// One who talks without a pause.
-struct Talk<'a> {
-    conversation: &'a str,
+pub(super) struct Talk {
+    conversation: String,
     /// Ids of the messages, in the order in which they were acknowledged.
     acknowledged: Vec<String>,
     repeated: usize,
 }
 
-impl Talk<'_> {
+impl Talk {
+    pub(super) fn begin(conversation: &str) -> Self {
+        Self { conversation: conversation.to_owned(), acknowledged: Vec::new(), repeated: 0 }
+    }
+
+    pub(super) fn conversation(&self) -> &str {
+        &self.conversation
+    }
+
+    /// Insists that a history is what was acknowledged, in its order; answers how much that is.
+    pub(super) fn ensure_stored(&self, history: &[Value]) -> Result<usize> {
+        let stored: Vec<String> = history.iter().map(|message| text(message, "id")).collect::<Result<_>>()?;
+        let (told, count) = (self.acknowledged.len(), stored.len());
+        ensure!(stored == self.acknowledged, "{told} acknowledged, {count} stored, or in another order");
+        Ok(count)
+    }
+
+    /// How much of what was acknowledged somebody has not seen.
+    pub(super) fn missing_in(&self, seen: &BTreeSet<String>) -> usize {
+        self.acknowledged.iter().filter(|id| !seen.contains(*id)).count()
+    }
+
     /// Sends the next message as a client does: with the same nonce again until it is acknowledged.
-    fn say_more(&mut self, socket: &mut Socket) -> Result<()> {
+    pub(super) fn say_more(&mut self, socket: &mut Socket) -> Result<()> {
         let words = format!("message {}", self.acknowledged.len());
         let message = json!({"conversationId": self.conversation, "text": words, "nonce": unique("n")});
         let answer = until("an acknowledgement", LIMIT, || {
@@ -71,7 +89,12 @@ impl Talk<'_> {
 }
 
 /// Ids of every message of a conversation, by `resume` and then by following the changes, as a client does that was away.
-fn catch_up(stage: &Stage, person: &Person, socket: &mut Socket, conversation: &str) -> Result<BTreeSet<String>> {
+pub(super) fn catch_up(
+    stage: &Stage,
+    person: &Person,
+    socket: &mut Socket,
+    conversation: &str,
+) -> Result<BTreeSet<String>> {
     let answer = socket.emit("resume", &json!({"cursors": {conversation: 0}}))?;
     ensure!(answer["ok"] == true, "{answer}");
     let mut page = answer["changes"][conversation].clone();

@@ -86,13 +86,19 @@ impl Rest {
 impl Answer {
     /// The body as JSON, where the status is `expected`.
     pub(crate) fn expect(&self, expected: u16) -> Result<Value> {
-        if self.status != expected {
-            bail!("answered {} instead of {expected}: {}", self.status, String::from_utf8_lossy(&self.bytes));
-        }
+        self.expect_status(expected)?;
         if self.bytes.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&self.bytes).context("the body is not JSON")
+    }
+
+    /// Insists on a status, whatever the body.
+    pub(crate) fn expect_status(&self, expected: u16) -> Result<()> {
+        if self.status != expected {
+            bail!("answered {} instead of {expected}: {}", self.status, String::from_utf8_lossy(&self.bytes));
+        }
+        Ok(())
     }
 
     /// Insists on a problem body with this status and code.

@@ -9,13 +9,15 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
 use super::component::Component;
 use super::container::{container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, Rolling, deployment, leave_first};
+use super::stop::{Work, leave_first};
+use super::workload::{Pods, Rolling, deployment};
 use super::{config, exposure, network, nginx, security, service, volume, web};
 use crate::api::ExposureType;
 use crate::secrets::EDGE_TLS;
 use crate::validate::{Platform, Upstreams};
 
 const COMPONENT: Component = Component::Edge;
+const WORK: Work = Work::Transfers;
 /// The port of people.
 pub(super) const HTTPS: i32 = 8443;
 /// The port of people who have yet to be sent to the other one, or of the controller that took their requests by https.
@@ -23,6 +25,8 @@ pub(super) const HTTP: i32 = 8080;
 const PROBE: i32 = 8081;
 /// What the edge lets through beyond the largest file: more than the gateway, so that the answer is the gateway's.
 const FRAMING_MEBIBYTES: u64 = 10;
+/// How long a new pod serves before an old one goes: a load balancer that leads to pods by itself has to take it in first.
+const MIN_READY_SECONDS: i32 = 5;
 
 /// Annotation of the edge's `ConfigMap`: the addresses in it, so that they are still known while a Service is missing.
 pub const UPSTREAMS: &str = "chatplatform.dev/upstreams";
@@ -32,7 +36,8 @@ pub const UPSTREAMS: &str = "chatplatform.dev/upstreams";
 pub fn service(platform: &Platform) -> Service {
     let mut https = network::port("https", 443);
     https.node_port = platform.exposure.node_port;
-    let mut http = network::port("http", exposure::PORT);
+    let (name, number) = plain(platform);
+    let mut http = network::port(name, number);
     if platform.exposure.type_ == ExposureType::Gateway {
         // HTTP that may become a WebSocket (GEP-1911 of the Gateway API, KEP-3726).
         http.app_protocol = Some("kubernetes.io/ws".into());
@@ -54,6 +59,12 @@ pub fn service(platform: &Platform) -> Service {
     service
 }
 
+/// Name and number of the Service's port of plain http, and name of the pods'. Pods of before a change between people and a controller do the
+/// opposite of what is wanted of that port, so they do not have the one of the other name, and no request gets there by it.
+fn plain(platform: &Platform) -> (&'static str, i32) {
+    if platform.exposure.type_.is_behind_proxy() { ("controller", exposure::PORT) } else { ("http", 80) }
+}
+
 /// The pods of the edge and their configuration, once the addresses of what stands behind are known.
 ///
 /// Nginx resolves a name once, at its start. With addresses in the configuration, a Service that was deleted and made anew, with
@@ -61,7 +72,8 @@ pub fn service(platform: &Platform) -> Service {
 #[must_use]
 pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deployment) {
     let configuration = configuration(upstreams, platform.exposure.type_.is_behind_proxy(), platform.settings.upload());
-    let mut files = config::config_map(platform, COMPONENT, COMPONENT.name(), [("nginx.conf", configuration.clone())]);
+    let files = [(nginx::SETTINGS, configuration.clone()), (nginx::SERVE, nginx::serve())];
+    let mut files = config::config_map(platform, COMPONENT, COMPONENT.name(), files);
     files.metadata.annotations = Some(BTreeMap::from([(UPSTREAMS.to_owned(), upstreams.to_string())]));
     let pods = Pods {
         user: security::NGINX,
@@ -69,7 +81,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
         container: leave_first(probed(
             Container {
                 command: Some(words(&nginx::COMMAND)),
-                ports: Some(vec![port("https", HTTPS), port("http", HTTP), port("probe", PROBE)]),
+                ports: Some(vec![port("https", HTTPS), port(plain(platform).0, HTTP), port("probe", PROBE)]),
                 volume_mounts: Some(vec![
                     mount_read_only("config", nginx::CONFIG),
                     mount_read_only("tls", "/etc/nginx-tls"),
@@ -79,7 +91,7 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
             },
             30,
             Question::Http("probe", "/healthz"),
-            Question::Http("probe", "/healthz"),
+            Question::Http("probe", "/readyz"),
         )),
         sidecars: vec![],
         volumes: vec![
@@ -88,11 +100,15 @@ pub fn server(platform: &Platform, upstreams: &Upstreams) -> (ConfigMap, Deploym
             volume::scratch("tmp", "256Mi"),
         ],
         // The certificate is read at each handshake.
-        read_at_start: vec![configuration],
-        grace_seconds: 30,
+        read_at_start: vec![configuration, nginx::serve()],
+        grace_seconds: WORK.grace_seconds(),
         rolling: Rolling::ByItself,
     };
-    (files, deployment(platform, COMPONENT, &platform.edge, pods))
+    let mut deployment = deployment(platform, COMPONENT, &platform.edge, pods);
+    if let Some(spec) = &mut deployment.spec {
+        spec.min_ready_seconds = Some(MIN_READY_SECONDS);
+    }
+    (files, deployment)
 }
 
 fn authority(address: IpAddr, port: i32) -> String {
@@ -106,6 +122,7 @@ fn configuration(upstreams: &Upstreams, is_behind_proxy: bool, upload_bytes: u64
     let (direct, behind_proxy) = if is_behind_proxy { ("", nginx::BEHIND_PROXY) } else { (nginx::DIRECT, "") };
     nginx::render(
         nginx::EDGE,
+        WORK,
         [
             // These first: they have values of their own.
             ("DIRECT", direct.to_owned()),

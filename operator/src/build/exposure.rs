@@ -9,8 +9,8 @@ use crate::api::{ExposureType, ParentRef};
 use crate::secrets::EDGE_TLS;
 use crate::validate::Platform;
 
-/// The port of the edge's Service that takes requests from the controller.
-pub(super) const PORT: i32 = 80;
+/// The port of the edge's Service that takes requests from the controller. It is there only while there is one: 80 sends people to https.
+pub(super) const PORT: i32 = 8080;
 
 /// The Ingress of a platform, if it is exposed by one.
 #[must_use]

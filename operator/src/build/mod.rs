@@ -32,6 +32,7 @@ pub mod redis;
 pub mod secrets;
 pub mod security;
 pub mod service;
+pub mod stop;
 pub mod volume;
 pub mod web;
 pub mod workload;

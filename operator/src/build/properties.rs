@@ -285,6 +285,27 @@ pub(super) fn templates(resources: &Resources<Prepared>) -> Vec<(LabelSelector, 
     sets.chain(deployments).collect()
 }
 
+/// How long a server goes on taking connections once it is told to stop, and how long it then lets requests end: of a service by its
+/// environment, of an Nginx by its files.
+fn times(resources: &Resources<Prepared>, component: &str, container: &Container) -> (i64, i64) {
+    let variable = |name: &str| {
+        let name = format!("CHATPLATFORM_SERVER__{name}_SECONDS");
+        let mut found = container.env.iter().flatten().filter(|variable| variable.name == name);
+        found.find_map(|variable| variable.value.as_ref()?.parse().ok())
+    };
+    if let (Some(settle), Some(drain)) = (variable("SETTLE"), variable("DRAIN")) {
+        return (settle, drain);
+    }
+    assert_eq!(container.command.as_ref().unwrap(), &["sh", "/etc/nginx-config/serve.sh"]);
+    let name = Some(format!("acme-{component}"));
+    let files = resources.config_maps.iter().find(|files| files.metadata.name == name).unwrap().data.as_ref().unwrap();
+    let number = |file: &str, before: &str| {
+        let digits = files[file].split(before).nth(1).unwrap().chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>().parse().unwrap()
+    };
+    (number("serve.sh", "sleep "), number("nginx.conf", "worker_shutdown_timeout "))
+}
+
 pub(super) fn containers(template: &PodTemplateSpec) -> Vec<(Container, bool)> {
     let pod = template.spec.clone().unwrap();
     let init = pod.init_containers.into_iter().flatten().map(|container| (container, true));
@@ -346,6 +367,31 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn every_container_that_serves_has_a_pause_before_its_stop_and_the_time_to_end_by_itself(spec in spec()) {
+        let serves = ["gateway", "auth", "chat", "media", "notification", "web", "edge"];
+        let resources = build(&platform("acme", &spec));
+        let mut seen = BTreeSet::new();
+        for deployment in &resources.deployments {
+            let component = deployment.metadata.labels.as_ref().unwrap()[labels::NAME].clone();
+            let spec = deployment.spec.as_ref().unwrap();
+            let pod = spec.template.spec.as_ref().unwrap();
+            let [container] = &pod.containers[..] else { panic!("{component} has other containers") };
+            let pause = json!(container)["lifecycle"]["preStop"]["sleep"]["seconds"].as_i64().unwrap();
+            let (settle, drain) = times(&resources, &component, container);
+            let grace = pod.termination_grace_period_seconds.unwrap();
+            prop_assert!(pause >= 2 && settle >= 3, "{component} leaves {pause} s and {settle} s to who has to hear of it");
+            prop_assert!(drain >= 20, "{component} drains {drain} s");
+            prop_assert!(pause + settle + drain + 5 <= grace, "{component} is killed after {grace} s");
+            // Whoever lets go later than the server does may find its connection closed under a request.
+            prop_assert!(stop::KEEP_IDLE_SECONDS < settle);
+            let rolling = json!(spec.strategy);
+            prop_assert_eq!(&rolling["rollingUpdate"], &json!({"maxSurge": 1, "maxUnavailable": 0}));
+            seen.insert(component);
+        }
+        prop_assert!(serves.iter().all(|component| seen.contains(*component)), "{seen:?}");
     }
 
     #[test]
@@ -670,6 +716,53 @@ fn another_certificate_does_not_roll_the_edge() {
 }
 
 #[test]
+fn no_way_in_leads_to_an_edge_pod_of_before_a_switch_between_people_and_a_controller() {
+    let gateway = json!({"type": "Gateway", "parentRefs": [{"name": "public"}]});
+    let direct = ["ClusterIP", "NodePort", "LoadBalancer"].map(|type_| json!({"type": type_}));
+    for direct in &direct {
+        for behind in [json!({"type": "Ingress"}), gateway.clone()] {
+            for (before, after) in [(direct, &behind), (&behind, direct)] {
+                let (before, after) = (edge_of(before), edge_of(after));
+                for port in &after.service {
+                    // By https all of them do the same.
+                    let is_for_all = port.target == "https";
+                    assert_eq!(before.pods.contains(&port.target), is_for_all, "{} leads there", port.target);
+                    let number_is_new = before.service.iter().all(|other| other.number != port.number);
+                    assert_eq!(number_is_new, !is_for_all, "a controller may still know {}", port.number);
+                }
+                assert!(after.service.iter().all(|port| after.pods.contains(&port.target)));
+            }
+        }
+    }
+}
+
+struct EdgeOf {
+    service: Vec<WayIn>,
+    /// Names of ports.
+    pods: BTreeSet<String>,
+}
+
+struct WayIn {
+    number: i32,
+    target: String,
+}
+
+fn edge_of(exposure: &Value) -> EdgeOf {
+    let resources = build(&platform("acme", &json!({"host": "a.example", "exposure": exposure})));
+    let is_edge = |metadata: &ObjectMeta| metadata.name.as_deref() == Some("acme-edge");
+    let service = resources.services.iter().find(|service| is_edge(&service.metadata)).unwrap();
+    let edge = resources.deployments.iter().find(|deployment| is_edge(&deployment.metadata)).unwrap();
+    let ports =
+        containers(&edge.spec.as_ref().unwrap().template).into_iter().filter_map(|(container, _)| container.ports);
+    let ways = json!(service.spec)["ports"].as_array().unwrap().clone();
+    let way = |port: &Value| WayIn {
+        number: i32::try_from(port["port"].as_i64().unwrap()).unwrap(),
+        target: port["targetPort"].as_str().unwrap().to_owned(),
+    };
+    EdgeOf { service: ways.iter().map(way).collect(), pods: ports.flatten().filter_map(|port| port.name).collect() }
+}
+
+#[test]
 fn an_ingress_shows_the_certificate_of_the_edge_and_leads_to_its_plain_port() {
     let spec = json!({
         "host": "a.example",
@@ -697,7 +790,7 @@ fn an_ingress_shows_the_certificate_of_the_edge_and_leads_to_its_plain_port() {
         .iter()
         .find(|port| backend["port"]["number"] == port.port)
         .unwrap();
-    assert_eq!(http.name.as_deref(), Some("http"));
+    assert_eq!(http.name.as_deref(), Some("controller"));
     assert_eq!(edge.metadata.annotations, None, "they are the Ingress's");
     assert_eq!(json!(edge.spec)["type"], "ClusterIP");
     assert!(resources.http_routes.is_empty() && resources.certificates.is_empty());
@@ -714,7 +807,7 @@ fn a_route_names_its_gateways_and_leads_to_a_port_that_knows_websockets() {
     assert_eq!(route["kind"], "HTTPRoute");
     assert_eq!(route["spec"]["parentRefs"], parents);
     assert_eq!(route["spec"]["hostnames"], json!(["a.example"]));
-    assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "acme-edge", "port": 80}]));
+    assert_eq!(route["spec"]["rules"][0]["backendRefs"], json!([{"name": "acme-edge", "port": 8080}]));
     let edge = resources.services.iter().find(|service| service.metadata.name.as_deref() == Some("acme-edge")).unwrap();
     assert_eq!(json!(edge.spec)["ports"][1]["appProtocol"], "kubernetes.io/ws");
     assert!(resources.ingresses.is_empty());

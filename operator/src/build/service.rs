@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Service, Volume, VolumeMount
 use super::component::Component;
 use super::container::{container, env, mount, mount_read_only, port};
 use super::probe::{Question, probed};
-use super::workload::{Pods, Rolling, deployment, leave_first};
+use super::stop::{SETTLE_SECONDS, Work, leave_first};
+use super::workload::{Pods, Rolling, deployment};
 use super::{labels, network, security, volume};
 use crate::secrets::Names;
 use crate::validate::{Platform, Workload};
@@ -19,8 +20,6 @@ pub const ADMIN_PORT: i32 = 9090;
 pub const AUDIENCE: &str = "chatplatform";
 /// The folder of the Secret `<platform>-<service>`.
 const SECRETS: &str = "/etc/chatplatform/secrets";
-// Time to drain (`server.drain_seconds`, 20 by default), the pause before it, and some to spare.
-const GRACE_SECONDS: i64 = 30;
 
 /// A service under construction.
 #[derive(Clone, Debug)]
@@ -131,8 +130,14 @@ impl<'a> Shape<'a> {
 
     /// The Deployment and the Service.
     #[must_use]
-    pub fn finish(self) -> (Service, Deployment) {
+    pub fn finish(mut self) -> (Service, Deployment) {
         let (platform, component, workload) = (self.platform, self.component, self.workload);
+        let work = work_of(component);
+        self = self.setting("server", "settle_seconds", SETTLE_SECONDS.to_string()).setting(
+            "server",
+            "drain_seconds",
+            work.drain_seconds().to_string(),
+        );
         let (env, mounts, volumes) = self.surroundings();
         let pods = Pods {
             user: security::OURS,
@@ -154,11 +159,19 @@ impl<'a> Shape<'a> {
             // Settings are in the environment and so in the pod template; files are read again when they change. What names the servers
             // is read at the start alone.
             read_at_start: servers(platform).into_iter().chain(account(platform, component)).collect(),
-            grace_seconds: GRACE_SECONDS,
+            grace_seconds: work.grace_seconds(),
             rolling: Rolling::ByItself,
         };
         let service = network::service(platform, component, vec![network::port("http", PORT)]);
         (service, deployment(platform, component, workload, pods))
+    }
+}
+
+/// Files pass through the gateway to the media service, and back.
+fn work_of(component: Component) -> Work {
+    match component {
+        Component::Gateway | Component::Media => Work::Transfers,
+        _ => Work::Requests,
     }
 }
 

@@ -6,11 +6,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, Service};
 use super::component::Component;
 use super::container::{container, mount, mount_read_only, port, words};
 use super::probe::{Question, probed};
-use super::workload::{Pods, Rolling, deployment, leave_first};
+use super::stop::{Work, leave_first};
+use super::workload::{Pods, Rolling, deployment};
 use super::{config, network, nginx, security, volume};
 use crate::validate::Platform;
 
 const COMPONENT: Component = Component::Web;
+const WORK: Work = Work::Requests;
 
 /// The port of requests.
 pub const PORT: i32 = 8080;
@@ -19,7 +21,8 @@ pub const PORT: i32 = 8080;
 #[must_use]
 pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
     let configuration = configuration();
-    let files = config::config_map(platform, COMPONENT, COMPONENT.name(), [("nginx.conf", configuration.clone())]);
+    let files = [(nginx::SETTINGS, configuration.clone()), (nginx::SERVE, nginx::serve())];
+    let files = config::config_map(platform, COMPONENT, COMPONENT.name(), files);
     let service = network::service(platform, COMPONENT, vec![network::port("http", PORT)]);
     let pods = Pods {
         user: security::NGINX,
@@ -33,20 +36,20 @@ pub fn build(platform: &Platform) -> (ConfigMap, Service, Deployment) {
             },
             30,
             Question::Http("http", "/healthz"),
-            Question::Http("http", "/healthz"),
+            Question::Http("http", "/readyz"),
         )),
         sidecars: vec![],
         volumes: vec![
             volume::config_map("config", &platform.names.object(COMPONENT.name())),
             volume::scratch("tmp", "64Mi"),
         ],
-        read_at_start: vec![configuration],
-        grace_seconds: 30,
+        read_at_start: vec![configuration, nginx::serve()],
+        grace_seconds: WORK.grace_seconds(),
         rolling: Rolling::ByItself,
     };
     (files, service, deployment(platform, COMPONENT, &platform.web, pods))
 }
 
 fn configuration() -> String {
-    nginx::render(nginx::WEB, [("PORT", PORT.to_string())])
+    nginx::render(nginx::WEB, WORK, [("PORT", PORT.to_string())])
 }

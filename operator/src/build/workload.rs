@@ -7,8 +7,8 @@ use k8s_openapi::api::apps::v1::{
     StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, Lifecycle, LifecycleHandler, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSpec,
-    PodTemplateSpec, SleepAction, TopologySpreadConstraint, Volume, WeightedPodAffinityTerm,
+    Affinity, Container, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, PodSpec, PodTemplateSpec,
+    TopologySpreadConstraint, Volume, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
@@ -126,13 +126,6 @@ pub fn stateful_set(
         }),
         status: None,
     }
-}
-
-/// A pause before a pod is told to stop, in which the rest of the cluster learns to send it nothing more.
-#[must_use]
-pub fn leave_first(container: Container) -> Container {
-    let pause = LifecycleHandler { sleep: Some(SleepAction { seconds: 2 }), ..LifecycleHandler::default() };
-    Container { lifecycle: Some(Lifecycle { pre_stop: Some(pause), ..Lifecycle::default() }), ..container }
 }
 
 /// SHA-256 of texts, in hexadecimal.

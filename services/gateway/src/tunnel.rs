@@ -13,6 +13,8 @@ use crate::{error::GatewayError, headers};
 
 /// Part of the drain time over which tunnels are closed, so that clients do not all come back in one moment.
 const SPREAD: f64 = 0.6;
+/// The longest such time: the drain may be long for the sake of files under way, and the gateway is to end once these are done.
+const LONGEST_SPREAD: Duration = Duration::from_secs(12);
 
 /// Keeps tunnels, and lets go of them when the service stops.
 #[derive(Debug, Clone)]
@@ -70,7 +72,8 @@ impl Tunnels {
     /// Ends at some moment within the stop. Socket.IO clients then connect again, to another pod, and resume.
     async fn stopping(&self) {
         self.shutdown.soft().cancelled().await;
-        tokio::time::sleep(self.drain.mul_f64(rand::random_range(0.0..SPREAD))).await;
+        let spread = self.drain.mul_f64(SPREAD).min(LONGEST_SPREAD);
+        tokio::time::sleep(spread.mul_f64(rand::random_range(0.0..1.0))).await;
     }
 }
 

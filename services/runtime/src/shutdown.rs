@@ -7,8 +7,8 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-/// A stop goes: *draining* (not ready any more, still serving, so that load balancers turn away), *soft* (no new work;
-/// finish what is in hand and close long-lived connections), *hard* (give up what is still running).
+/// A stop goes: *draining* (not ready any more, still serving, so that load balancers turn away and clients let go of their connections), *soft*
+/// (no new work; finish what is in hand and close long-lived connections), *hard* (give up what is still running).
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     draining: CancellationToken,

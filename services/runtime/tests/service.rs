@@ -4,9 +4,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::Request, response::IntoResponse, routing::get};
+use axum::{Router, body::Body, extract::Request, response::IntoResponse, routing::get};
 use http::{HeaderValue, StatusCode, header};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use runtime::{
     config::Server,
     service::{Service, ServiceError},
@@ -30,8 +30,12 @@ struct Running {
 }
 
 async fn start(drain_seconds: u64, put_together: impl FnOnce(Service) -> Service) -> Running {
+    start_with(0, drain_seconds, put_together).await
+}
+
+async fn start_with(settle_seconds: u64, drain_seconds: u64, put_together: impl FnOnce(Service) -> Service) -> Running {
     let any = "127.0.0.1:0".parse().unwrap();
-    let settings = Server { listen: any, admin_listen: any, drain_seconds, settle_seconds: 0 };
+    let settings = Server { listen: any, admin_listen: any, drain_seconds, settle_seconds };
     let bound = put_together(Service::new("test", &settings)).bind().await.unwrap();
     Running {
         address: bound.address().unwrap(),
@@ -143,12 +147,18 @@ async fn echo_after_upgrade(mut request: Request) -> impl IntoResponse {
 async fn upgraded(address: SocketAddr) -> BufReader<TcpStream> {
     let request = "GET /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
     let mut stream = BufReader::new(send(address, request).await);
-    let mut line = String::new();
-    while line != "\r\n" {
-        line.clear();
-        stream.read_line(&mut line).await.unwrap();
-    }
+    let head = read_head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 101") && head.contains("connection: upgrade"), "{head}");
     stream
+}
+
+/// Status line and headers of an answer.
+async fn read_head(stream: &mut BufReader<TcpStream>) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(timeout(SOON, stream.read_line(&mut head)).await.unwrap().unwrap(), 0, "it ends with {head}");
+    }
+    head
 }
 
 async fn echo(stream: &mut BufReader<TcpStream>, word: &str) -> String {
@@ -156,6 +166,72 @@ async fn echo(stream: &mut BufReader<TcpStream>, word: &str) -> String {
     let mut line = String::new();
     timeout(SOON, stream.read_line(&mut line)).await.unwrap().unwrap();
     line
+}
+
+/// Longer than any of these tests: the service goes on taking connections.
+const FOR_LONG: u64 = 3600;
+
+#[tokio::test]
+async fn from_the_beginning_of_a_stop_each_answer_tells_its_client_to_close_and_new_connections_are_still_taken() {
+    let router = Router::new().route("/hello", get(async || "hello"));
+    let running = start_with(FOR_LONG, 1, |service| service.router(router)).await;
+    let request = "GET /hello HTTP/1.1\r\nhost: test\r\n\r\n";
+    let mut kept = BufReader::new(send(running.address, request).await);
+    let head = read_head(&mut kept).await;
+    assert!(head.starts_with("HTTP/1.1 200") && !head.contains("connection:"), "{head}");
+    let mut hello = [0; 5];
+    kept.read_exact(&mut hello).await.unwrap();
+
+    running.shutdown.begin();
+    assert!(get_text(running.admin, "/readyz").await.starts_with("HTTP/1.1 503"));
+    // What was idle is not closed under a request that may be on its way.
+    kept.get_mut().write_all(request.as_bytes()).await.unwrap();
+    let answers = [read_all(kept.into_inner()).await, read_all(send(running.address, request).await).await];
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_comes_while_a_service_is_about_to_stop_is_upgraded_all_the_same() {
+    let router = Router::new().route("/echo", get(echo_after_upgrade));
+    let running = start_with(FOR_LONG, 1, |service| service.router(router)).await;
+    running.shutdown.begin();
+    let mut stream = upgraded(running.address).await;
+    assert_eq!(echo(&mut stream, "hello").await, "hello\n");
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_is_told_to_go_at_the_beginning_of_a_stop_and_its_requests_are_answered() {
+    let (entered, wait_until_entered) = oneshot::channel();
+    let (let_go, held) = oneshot::channel::<()>();
+    let both = std::sync::Arc::new(std::sync::Mutex::new(Some((entered, held))));
+    let slow = get(move || {
+        let (entered, held) = both.lock().unwrap().take().unwrap();
+        async move {
+            entered.send(()).unwrap();
+            held.await.unwrap();
+            "finished"
+        }
+    });
+    let running = start_with(FOR_LONG, 1, |service| service.router(Router::new().route("/slow", slow))).await;
+    let stream = TokioIo::new(TcpStream::connect(running.address).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get(format!("http://{}/slow", running.address)).body(Body::empty()).unwrap();
+    let answer = tokio::spawn(client.send_request(request));
+    wait_until_entered.await.unwrap();
+
+    running.shutdown.begin();
+    let_go.send(()).unwrap();
+    let answer = answer.await.unwrap().unwrap();
+    assert!(!answer.headers().contains_key(header::CONNECTION));
+    let body = axum::body::to_bytes(Body::new(answer.into_body()), 100).await.unwrap();
+    assert_eq!(body, "finished");
+    // The client would have kept it.
+    timeout(SOON, connection).await.unwrap().unwrap().unwrap();
+    assert!(client.ready().await.is_err() && !running.shutdown.soft().is_cancelled());
 }
 
 #[tokio::test]

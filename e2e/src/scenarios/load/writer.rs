@@ -13,8 +13,6 @@ use super::ledger::{Ledger, Message};
 use crate::scenarios::people::{Person, messages, unique};
 use crate::scenarios::rest::{Answer, Rest};
 
-/// How long an attempt may take: a person who sees no tick for so long tries again.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause after an attempt that failed. With it, a writer whose attempts all fail at once stays below the gateway's limit of
 /// 600 writes a minute.
 const RETRY: Duration = Duration::from_millis(150);
@@ -48,11 +46,11 @@ impl Writer {
         room: usize,
         conversation: &str,
         name: String,
-        pace: Duration,
+        (pace, patience): (Duration, Duration),
         ledger: &Arc<Mutex<Ledger>>,
     ) -> Result<Self> {
         Ok(Self {
-            rest: Rest::with_patience(stage.rest.url(), &stage.authority()?, PATIENCE)?,
+            rest: Rest::with_patience(stage.rest.url(), &stage.authority()?, patience)?,
             token: person.access_token.clone(),
             room,
             path: messages(conversation),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use super::*;
 
@@ -128,8 +129,8 @@ impl World {
         let mut wrote = |world: &World| left.push(world.clone());
         if step == Some(Step::Migrate) {
             for service in Component::WITH_DATABASE {
-                if world.jobs.get(&service).is_none() {
-                    world.jobs.insert(service, JobIs::AtWork);
+                if let Entry::Vacant(entry) = world.jobs.entry(service) {
+                    entry.insert(JobIs::AtWork);
                     wrote(&world);
                 }
             }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use reqwest::StatusCode;
-use servers::Program;
+use serde_json::json;
+use servers::{Balancer, Load, Program, Request};
 
 use crate::service::Auth;
 
@@ -65,4 +66,31 @@ fn a_database_that_is_not_there_and_a_command_that_is_none_are_failures_with_wor
     let output = migrate("mirgate", "mongodb://127.0.0.1:1/", "auth");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("write `migrate`"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_one_program_takes_the_place_of_another() {
+    let auth = Auth::start().await;
+    let ada = auth.register("ada").await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &'static str| {
+        // Enough for some hundred requests of a slow machine.
+        let settle = ("CHATPLATFORM_SERVER__SETTLE_SECONDS".to_owned(), "15".to_owned());
+        let variables = auth.environment().into_iter().chain([settle]);
+        Program::start(name, folder.path(), env!("CARGO_BIN_EXE_auth"), variables).unwrap()
+    };
+    let (old, new) = (start("old"), start("new"));
+    auth.until("both are ready", async || old.is_ready() && new.is_ready()).await;
+
+    let balancer = Balancer::start().unwrap();
+    balancer.lead_to(&[&old]).unwrap();
+    // A PATCH is not repeated by anybody on the way: it may have been carried out.
+    let load = Load::start(&balancer, move |number| Request {
+        method: if number.is_multiple_of(2) { "GET" } else { "PATCH" },
+        path: "/api/v1/users/me".to_owned(),
+        headers: vec![("authorization", format!("Bearer {}", ada.access_token))],
+        body: (!number.is_multiple_of(2)).then(|| json!({"displayName": format!("number {number}")})),
+    });
+    load.replace(&balancer, old, &new).unwrap();
+    load.end().unwrap();
 }

@@ -6,4 +6,5 @@ mod failing;
 mod passing_on;
 mod program;
 mod refusing;
+mod rolling;
 mod world;

@@ -20,15 +20,16 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address of the admin listener: health and metrics.
     pub admin_listen: SocketAddr,
-    /// How long requests and sockets may finish after SIGTERM, in seconds.
+    /// How long requests and sockets may finish after that, in seconds.
     pub drain_seconds: u64,
-    /// How long to go on serving as before after SIGTERM while load balancers turn away, in seconds.
+    /// How long to go on taking requests after SIGTERM while load balancers turn away and clients let go of idle connections, in seconds: longer
+    /// than these keep them.
     #[serde(default = "default_settle_seconds")]
     pub settle_seconds: u64,
 }
 
 fn default_settle_seconds() -> u64 {
-    3
+    6
 }
 
 impl Section for Server {
