@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -179,7 +180,10 @@ impl Run {
                 self.command.stdin(File::open(&path).with_context(|| format!("cannot read {}", path.display()))?)
             }
         };
-        if !self.shielded {
+        if self.shielded {
+            // A terminal sends Ctrl-C to the harness's own group.
+            self.command.process_group(0);
+        } else {
             interrupt::check()?;
         }
         let child =
@@ -248,6 +252,13 @@ pub fn need(program: &str, cure: &str) -> Result<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+
+    #[test]
+    fn a_program_hears_when_it_is_told_to_stop() {
+        interrupt::install().unwrap();
+        let error = Run::new("sh").args(["-c", "kill -s TERM $$; echo went on"]).output().unwrap_err().to_string();
+        assert!(error.contains("signal: 15"), "{error}");
+    }
 
     #[test]
     fn a_failure_names_the_command_its_status_and_what_it_said() {

@@ -6,26 +6,24 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicBool = AtomicBool::new(false);
 static RUNNING: Mutex<Option<HashSet<i32>>> = Mutex::new(None);
 
 /// From now on SIGINT, SIGTERM and SIGHUP make every running [`crate::command::Run`] fail instead of killing the
-/// harness, so that it unwinds and takes down what it promised to. Call it first in `main`, before any
-/// thread exists: threads inherit the mask.
+/// harness, so that it unwinds and takes down what it promised to. They are handled and not blocked, as every program that is started
+/// would inherit that.
 pub fn install() -> Result<()> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block().context("cannot block signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot handle signals")?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            while signals.wait().is_ok() {
+            for _ in signals.forever() {
                 INTERRUPTED.store(true, Ordering::SeqCst);
                 stop();
             }

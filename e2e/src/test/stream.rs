@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 use crate::interrupt;
 use crate::progress::tail;
@@ -54,7 +53,7 @@ pub(super) fn watched(
     let (reader, writer) = pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let name = command.get_program().to_string_lossy().into_owned();
-    let mut child = hearing_signals(|| command.spawn())?.with_context(|| format!("cannot run {name}"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
     let registered = interrupt::register(child.id());
     // The command holds ends of the pipe, which would keep it from ever being read to its end.
     drop(command);
@@ -99,21 +98,6 @@ fn lines(reader: PipeReader) -> Receiver<String> {
     receiver
 }
 
-/// Starts a program that can be told to stop. The harness blocks these signals in all its threads, and a program inherits the
-/// mask of the thread that starts it: tests would start servers that do not heed SIGTERM.
-///
-/// A signal in this very moment ends the harness at once. What it leaves then is removed by the next `cargo e2e`.
-fn hearing_signals<T>(start: impl FnOnce() -> T) -> Result<T> {
-    let mut unblocked = SigSet::thread_get_mask()?;
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        unblocked.remove(signal);
-    }
-    let before = unblocked.thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let started = start();
-    before.thread_set_mask()?;
-    Ok(started)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -129,22 +113,6 @@ mod tests {
         assert_eq!(lines, ["out", "err"]);
         assert!(!ended.succeeded);
         assert!(ended.last_lines(1).starts_with("err\n"));
-    }
-
-    #[test]
-    fn a_program_can_be_told_to_stop_though_the_harness_blocks_the_signals() {
-        let folder = tempfile::tempdir().unwrap();
-        let ended = std::thread::scope(|scope| {
-            let run = || {
-                // As `interrupt::install` does for every thread of the harness.
-                SigSet::from_iter([Signal::SIGTERM]).thread_block().unwrap();
-                let mut command = Command::new("sh");
-                command.args(["-c", "kill -s TERM $$; echo went on"]);
-                stream(command, &folder.path().join("log"), |_| {}).unwrap()
-            };
-            scope.spawn(run).join().unwrap()
-        });
-        assert!(!ended.succeeded && !ended.last_lines(1).starts_with("went on"));
     }
 
     #[test]
