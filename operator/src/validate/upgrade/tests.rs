@@ -127,11 +127,9 @@ impl World {
         let mut left = vec![world.clone()];
         let mut wrote = |world: &World| left.push(world.clone());
         if step == Some(Step::Migrate) {
-            for service in Component::WITH_DATABASE {
-                if !world.jobs.contains_key(&service) {
-                    world.jobs.insert(service, JobIs::AtWork);
-                    wrote(&world);
-                }
+            for service in Component::WITH_DATABASE.into_iter().filter(|service| !self.jobs.contains_key(service)) {
+                world.jobs.insert(service, JobIs::AtWork);
+                wrote(&world);
             }
         }
         for (place, wave) in WAVES.iter().enumerate() {
