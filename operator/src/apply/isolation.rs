@@ -43,6 +43,7 @@ mod tests {
         let (closing, opening): (Vec<_>, Vec<_>) = policies.into_iter().partition(closes);
         let names: Vec<_> = closing.iter().filter_map(|policy| policy.metadata.name.as_deref()).collect();
         assert_eq!(names, ["acme-default-deny"]);
-        assert_eq!(opening.len(), 11);
+        // Of each component, and of the Jobs that migrate databases.
+        assert_eq!(opening.len(), 12);
     }
 }

@@ -57,7 +57,7 @@ fn each_step_of_an_upgrade_is_an_event_of_its_own_that_warns_of_nothing_and_is_t
     let begun: Vec<_> = changed(Some(&before), &waiting).map(event).collect();
     assert!(begun.iter().all(|event| matches!(event.type_, EventType::Normal) && event.reason == "Upgrading"));
     assert_eq!(begun.len(), 2);
-    let mut actions: Vec<_> = begun.into_iter().map(|event| event.action).collect();
+    let mut actions: Vec<String> = begun.into_iter().map(|event| event.action).collect();
     // What it waits for may come and go, and is no step.
     let other = at(Step::Check(vec!["edge: away".into()])).status(Some(&waiting), LATER);
     assert_eq!(changed(Some(&waiting), &other).count(), 0);
