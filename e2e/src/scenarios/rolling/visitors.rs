@@ -38,7 +38,8 @@ struct Diary {
 /// Does `work` while people visit. It is an error if one of their requests failed.
 pub(super) fn visited<T>(stage: &Stage, work: impl FnOnce(&Visits) -> Result<T>) -> Result<(T, Visits)> {
     let visits = Visits::default();
-    let visitors = (0..2 * EACH).map(|number| Visitor::arrive(stage, number % 2 == 0)).collect::<Result<Vec<_>>>()?;
+    let visitors =
+        (0..2 * EACH).map(|number| Visitor::arrive(stage, number.is_multiple_of(2))).collect::<Result<Vec<_>>>()?;
     let outcome = thread::scope(|scope| {
         // They stop when these are dropped, which they are even if `work` panics.
         let _going_on: Vec<Sender<()>> = visitors
