@@ -162,7 +162,7 @@ pub(super) fn affinity_that_no_pod_can_have_is_told_of_and_nothing_restarts(stag
 }
 
 /// Takes back what something changes in the document, whatever comes of it.
-fn restoring(stage: &Stage, change: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(super) fn restoring(stage: &Stage, change: impl FnOnce() -> Result<()>) -> Result<()> {
     let outcome = change();
     let restored = stage.change(&json!({})).and_then(|()| stage.wait_until_usable());
     outcome.and(restored.map(drop))

@@ -32,6 +32,9 @@ pub enum GatewayError {
     /// The client did not send what it said it would.
     #[error("the request ended too early")]
     Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The client did not send its body in time.
+    #[error("the body of the request did not come in time")]
+    ClientTooSlow,
     /// The token is not good.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -115,6 +118,10 @@ impl From<GatewayError> for Problem {
                 Problem::new(status, "payload-too-large", "The body is too large").detail(sentence(&error))
             }
             GatewayError::Aborted(_) => Problem::malformed_request("The body could not be read to its end."),
+            GatewayError::ClientTooSlow => {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                Problem::new(status, "request-timeout", "The request took too long").detail(sentence(&error))
+            }
             GatewayError::Token(error) => error.into(),
             GatewayError::Revoked => {
                 let status = StatusCode::UNAUTHORIZED;

@@ -17,8 +17,9 @@ use crate::{
     upstream::{
         Answer, Base, Pool, Trip,
         discovery::Names,
+        lookout::{Lookout, Whereabouts},
         metrics::UpstreamMetrics,
-        pool::{CONNECT_WITHIN, Whereabouts},
+        pool::CONNECT_WITHIN,
     },
 };
 
@@ -45,16 +46,9 @@ impl Proxy {
                 endpoints: endpoints.map(str::parse::<Base>).transpose()?,
                 refresh: Duration::from_millis(settings.discovery.refresh_milliseconds),
             };
-            let metrics = metrics.of(upstream);
-            Ok(Pool::start(
-                upstream,
-                whereabouts,
-                names.clone(),
-                client.clone(),
-                settings.retries,
-                settings.breaker,
-                metrics,
-            ))
+            let lookout = Lookout::new(whereabouts, names.clone());
+            let (client, metrics) = (client.clone(), metrics.of(upstream));
+            Ok(Pool::start(upstream, lookout, client, settings.retries, settings.breaker, metrics))
         };
         // In the order of `Upstream`.
         let pools =

@@ -108,6 +108,7 @@ impl Gateway {
             GatewayError::Resting(..) => "resting",
             GatewayError::BadGateway(..) | GatewayError::BrokenAnswer(..) => "bad-gateway",
             GatewayError::Timeout(_) => "timeout",
+            GatewayError::ClientTooSlow => "client-too-slow",
             GatewayError::RateLimited(_) => "rate-limited",
             GatewayError::Token(_) => "token",
             GatewayError::Revoked => "revoked",

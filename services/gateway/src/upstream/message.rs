@@ -9,7 +9,7 @@ use http::{
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use super::body::Lender;
+use super::body::{ClientsTurn, Lender};
 
 /// Bodies of requests that may be repeated are kept for that up to this size, in bytes.
 const KEPT: u64 = 64 * 1024;
@@ -34,7 +34,7 @@ enum Content {
 impl Message {
     /// What `request` says, to the server that `host` names. Waits for the body of a request that may be repeated, if it is
     /// small.
-    pub async fn new(request: Request<Body>, host: &HeaderValue) -> Result<Self, axum::Error> {
+    pub async fn new(request: Request<Body>, host: &HeaderValue, turn: ClientsTurn) -> Result<Self, axum::Error> {
         let (mut parts, body) = request.into_parts();
         parts.headers.insert(header::HOST, host.clone());
         parts.headers.remove(header::EXPECT);
@@ -42,9 +42,12 @@ impl Message {
         let content = if body.is_end_stream() {
             Content::Kept(Bytes::new())
         } else if parts.method.is_idempotent() && is_small {
-            Content::Kept(body.collect().await?.to_bytes())
+            turn.set(true);
+            let bytes = body.collect().await?.to_bytes();
+            turn.set(false);
+            Content::Kept(bytes)
         } else {
-            Content::Passing(Lender::new(body))
+            Content::Passing(Lender::new(body, turn))
         };
         let target = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         Ok(Self { method: parts.method, target, headers: parts.headers, content })
@@ -97,7 +100,7 @@ mod tests {
             .header("expect", "100-continue")
             .body(body)
             .unwrap();
-        Message::new(request, &HeaderValue::from_static("acme-chat:8080")).await.unwrap()
+        Message::new(request, &HeaderValue::from_static("acme-chat:8080"), ClientsTurn::default()).await.unwrap()
     }
 
     async fn sent(message: &Message) -> Option<(String, Bytes)> {

@@ -2,36 +2,28 @@
 //! remembered.
 
 use std::{
-    error::Error as _,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use axum::body::Body;
 use futures::future::BoxFuture;
 use http::{Request, Response, header};
-use http_body_util::LengthLimitError;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error, connect::HttpConnector};
 use tokio::{
     net::TcpStream,
-    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 use tower::retry::budget::{Budget as _, TpsBudget};
 
 use super::{
-    Answer, Base,
+    Answer,
+    body::ClientsTurn,
     breaker::{Breaker, Outcome, Policy},
-    discovery::Names,
     endpoint::{Endpoint, Lease, Tag},
-    endpoints::Endpoints,
+    failure::{Failure, Unreachable, aborted},
+    lookout::Lookout,
     message::Message,
     metrics::{PoolMetrics, Reason},
 };
@@ -47,35 +39,17 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 const REPEATED: u32 = 2;
 /// When no address took the connection, all are asked again after these pauses: pods and their names change hands.
 const ROUNDS: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
-/// Names are not asked again sooner than this, however many requests fail.
-const ASK_NOT_BEFORE: Duration = Duration::from_millis(50);
 /// The time over which requests earn retries.
 const BUDGET_OVER: Duration = Duration::from_secs(10);
-
-/// Where a service is found.
-#[derive(Debug, Clone)]
-pub struct Whereabouts {
-    /// Its base URL. The host is what requests name as theirs.
-    pub base: Base,
-    /// A name of all of its addresses. Without one they are those of `base`; with one, `base` is asked when none of them answers.
-    pub endpoints: Option<Base>,
-    /// How often names are asked.
-    pub refresh: Duration,
-}
 
 /// Everything about one service. The addresses are looked for as long as it lives.
 pub struct Pool {
     upstream: Upstream,
-    whereabouts: Whereabouts,
-    names: Names,
+    lookout: Lookout,
     client: Client<HttpConnector, Body>,
-    endpoints: ArcSwap<Endpoints>,
-    looked: watch::Sender<bool>,
-    look_again: Notify,
     breaker: Arc<Breaker>,
     budget: TpsBudget,
     metrics: PoolMetrics,
-    names_fail: AtomicBool,
 }
 
 /// What a request is told on its way.
@@ -91,39 +65,12 @@ pub struct Trip {
     pub may_repeat: bool,
 }
 
-/// Why nobody took the request.
-#[derive(Debug, thiserror::Error)]
-pub enum Unreachable {
-    /// Its name leads nowhere.
-    #[error("it has no address")]
-    NoAddress,
-    /// None of its addresses took a connection a moment ago.
-    #[error("all of its addresses are set aside")]
-    SetAside,
-    /// None of its addresses takes the connection.
-    #[error("no connection")]
-    NotConnected(#[source] Error),
-}
-
-/// What a failure says.
-enum Failure {
-    /// Nothing was sent, for the endpoint takes no connection.
-    NotConnected,
-    /// Nothing was sent, for a reason of our own.
-    NotSent,
-    /// It may have arrived.
-    BrokenOff,
-    /// The client broke it off.
-    ByClient,
-}
-
 impl Pool {
     /// The pool of a service, which begins to look for addresses at once. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(
         upstream: Upstream,
-        whereabouts: Whereabouts,
-        names: Names,
+        lookout: Lookout,
         client: Client<HttpConnector, Body>,
         retries: Retries,
         breaker: BreakerSettings,
@@ -137,16 +84,11 @@ impl Pool {
         };
         let pool = Arc::new(Self {
             upstream,
-            whereabouts,
-            names,
+            lookout,
             client,
-            endpoints: ArcSwap::default(),
-            looked: watch::Sender::new(false),
-            look_again: Notify::new(),
             breaker: Arc::new(Breaker::new(policy)),
             budget: budget(retries),
             metrics,
-            names_fail: AtomicBool::new(false),
         });
         tokio::spawn(keep_looking(Arc::downgrade(&pool)));
         pool
@@ -155,8 +97,10 @@ impl Pool {
     /// Sends a request and returns the answer once its head is there.
     pub async fn send(self: &Arc<Self>, request: Request<Body>, trip: Trip) -> Result<Answer, GatewayError> {
         let permit = self.breaker.admit(Instant::now()).map_err(|wait| GatewayError::Resting(self.upstream, wait))?;
-        let outcome = match timeout(trip.deadline, self.attempts(request, trip)).await {
+        let turn = ClientsTurn::default();
+        let outcome = match timeout(trip.deadline, self.attempts(request, trip, turn.clone())).await {
             Ok(outcome) => outcome,
+            Err(_) if turn.is_now() => Err(GatewayError::ClientTooSlow),
             Err(_) => Err(GatewayError::Timeout(self.upstream)),
         };
         match &outcome {
@@ -171,19 +115,24 @@ impl Pool {
         outcome
     }
 
-    async fn attempts(self: &Arc<Self>, request: Request<Body>, trip: Trip) -> Result<Answer, GatewayError> {
-        let host = self.whereabouts.base.header();
-        let message = Message::new(request, host).await.map_err(|error| aborted(error, trip.body_limit))?;
+    async fn attempts(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        trip: Trip,
+        turn: ClientsTurn,
+    ) -> Result<Answer, GatewayError> {
+        let host = self.lookout.base().header();
+        let message = Message::new(request, host, turn).await.map_err(|error| aborted(error, trip.body_limit))?;
         self.budget.deposit();
-        self.wait_for_names().await;
+        self.lookout.wait_for_first_look().await;
         let mut tried = Vec::new();
         let mut rounds = ROUNDS.into_iter();
         let mut repeats = REPEATED;
         let mut last = None;
         loop {
-            let Some(endpoint) = self.choose(trip.tag, &tried) else {
+            let Some(endpoint) = self.lookout.choose(trip.tag, &tried) else {
                 let Some(pause) = rounds.next() else { return Err(self.nobody(last, trip.body_limit)) };
-                self.look_again.notify_one();
+                self.lookout.look_soon();
                 sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                 tried.clear();
                 continue;
@@ -203,7 +152,7 @@ impl Pool {
                 Err(error) => error,
             };
             drop(lease);
-            let again = match failure_of(&error) {
+            let again = match Failure::of(&error) {
                 Failure::NotConnected => {
                     self.set_aside(&endpoint);
                     self.metrics.again(Reason::NotConnected);
@@ -232,13 +181,6 @@ impl Pool {
         }
     }
 
-    fn choose(&self, tag: Option<Tag>, tried: &[Arc<Endpoint>]) -> Option<Arc<Endpoint>> {
-        let endpoints = self.endpoints.load();
-        let own = tag.and_then(|tag| endpoints.tagged(tag));
-        own.filter(|own| !tried.iter().any(|known| Arc::ptr_eq(known, own)))
-            .or_else(|| endpoints.choose(tried, |below| rand::random_range(0..below)))
-    }
-
     /// Whether a request that may have arrived is sent again.
     fn may_repeat(&self, message: &Message, repeats: &mut u32) -> bool {
         if !message.may_be_repeated() || *repeats == 0 {
@@ -251,7 +193,7 @@ impl Pool {
     }
 
     fn set_aside(self: &Arc<Self>, endpoint: &Arc<Endpoint>) {
-        self.look_again.notify_one();
+        self.lookout.look_soon();
         if endpoint.set_aside() {
             tracing::info!(upstream = self.upstream.name(), address = %endpoint.address(), "set aside");
             self.metrics.set_aside(1);
@@ -259,17 +201,21 @@ impl Pool {
         }
     }
 
+    fn give_a_chance(&self) {
+        self.breaker.give_a_chance();
+        self.metrics.breaker(self.breaker.level());
+    }
+
     fn nobody(&self, last: Option<Error>, body_limit: u64) -> GatewayError {
         if let Some(error) = last {
             return self.blame(error, body_limit);
         }
-        let is_empty = self.endpoints.load().is_empty();
-        let reason = if is_empty { Unreachable::NoAddress } else { Unreachable::SetAside };
+        let reason = if self.lookout.is_empty() { Unreachable::NoAddress } else { Unreachable::SetAside };
         GatewayError::Unreachable(self.upstream, reason)
     }
 
     fn blame(&self, error: Error, body_limit: u64) -> GatewayError {
-        match failure_of(&error) {
+        match Failure::of(&error) {
             Failure::NotConnected | Failure::NotSent => {
                 GatewayError::Unreachable(self.upstream, Unreachable::NotConnected(error))
             }
@@ -277,68 +223,11 @@ impl Pool {
             Failure::ByClient => aborted(error, body_limit),
         }
     }
-
-    /// At the very start nothing is known yet.
-    async fn wait_for_names(&self) {
-        if !*self.looked.borrow() {
-            // The sender is ours, and so there as long as we are.
-            let _ = self.looked.subscribe().wait_for(|looked| *looked).await;
-        }
-    }
-
-    async fn look(&self) {
-        let main = self.whereabouts.endpoints.as_ref().unwrap_or(&self.whereabouts.base);
-        let found = self.ask(main).await;
-        let found_fallback = match &self.whereabouts.endpoints {
-            Some(_) => self.ask(&self.whereabouts.base).await,
-            None => None,
-        };
-        let before = self.endpoints.load_full();
-        let mut after = Endpoints::clone(&before);
-        if let Some(found) = found {
-            after = after.after(&found, Instant::now());
-        }
-        if let Some(found) = found_fallback {
-            after = after.after_fallback(&found);
-        }
-        let is_new =
-            after.current().iter().any(|endpoint| !before.current().iter().any(|old| Arc::ptr_eq(old, endpoint)));
-        if !after.is_like(&before) {
-            let addresses: Vec<_> = after.current().iter().map(|endpoint| endpoint.address()).collect();
-            tracing::info!(upstream = self.upstream.name(), ?addresses, "addresses changed");
-            self.metrics.endpoints(addresses.len());
-            self.endpoints.store(Arc::new(after));
-        }
-        if is_new {
-            self.breaker.give_a_chance();
-        }
-        self.looked.send_replace(true);
-    }
-
-    /// None if the name server does not say: then what is known stays.
-    async fn ask(&self, base: &Base) -> Option<Vec<SocketAddr>> {
-        match self.names.addresses(base).await {
-            Ok(addresses) => {
-                self.names_fail.store(false, Ordering::Relaxed);
-                Some(addresses)
-            }
-            Err(error) => {
-                if !self.names_fail.swap(true, Ordering::Relaxed) {
-                    let error = runtime::telemetry::chain(&error);
-                    tracing::warn!(host = base.host(), error, "the name server does not say; going by what it said");
-                }
-                None
-            }
-        }
-    }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("upstream", &self.upstream)
-            .field("endpoints", &self.endpoints)
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("upstream", &self.upstream).field("lookout", &self.lookout).finish_non_exhaustive()
     }
 }
 
@@ -346,10 +235,14 @@ impl std::fmt::Debug for Pool {
 fn keep_looking(pool: Weak<Pool>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         while let Some(pool) = pool.upgrade() {
-            pool.look().await;
-            sleep(ASK_NOT_BEFORE).await;
-            let refresh = pool.whereabouts.refresh;
-            let _ = timeout(refresh, pool.look_again.notified()).await;
+            if let Some(change) = pool.lookout.look().await {
+                tracing::info!(upstream = pool.upstream.name(), addresses = ?change.addresses, "addresses changed");
+                pool.metrics.endpoints(change.addresses.len());
+                if change.has_new {
+                    pool.give_a_chance();
+                }
+            }
+            pool.lookout.until_next().await;
         }
     })
 }
@@ -364,7 +257,7 @@ async fn probe(pool: Weak<Pool>, endpoint: Weak<Endpoint>) {
         if let (Some(pool), Some(endpoint)) = (pool.upgrade(), endpoint.upgrade()) {
             tracing::info!(upstream = pool.upstream.name(), %address, "takes connections again");
             endpoint.take_back();
-            pool.breaker.give_a_chance();
+            pool.give_a_chance();
         }
         break;
     }
@@ -386,45 +279,4 @@ fn closes(response: &Response<Incoming>) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|text| text.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("close"))
-}
-
-fn failure_of(error: &Error) -> Failure {
-    if error.is_connect() {
-        return if is_ours(error) { Failure::NotSent } else { Failure::NotConnected };
-    }
-    match cause::<hyper::Error>(error) {
-        Some(cause) if cause.is_canceled() => Failure::NotSent,
-        Some(cause) if cause.is_user() => Failure::ByClient,
-        _ => Failure::BrokenOff,
-    }
-}
-
-/// Whether a connection failed for want of files or ports on this side.
-fn is_ours(error: &Error) -> bool {
-    /// Numbers of errors of Linux: too many open files, of the process and of the system; no address to connect from.
-    const OURS: [i32; 3] = [24, 23, 99];
-    cause::<io::Error>(error).and_then(io::Error::raw_os_error).is_some_and(|number| OURS.contains(&number))
-}
-
-fn aborted(error: impl std::error::Error + Send + Sync + 'static, body_limit: u64) -> GatewayError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(known) = cause {
-        if known.is::<LengthLimitError>() {
-            return GatewayError::Body(body_limit);
-        }
-        cause = known.source();
-    }
-    GatewayError::Aborted(Box::new(error))
-}
-
-/// The first error of type `T` among the causes.
-fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(found) = cause.downcast_ref::<T>() {
-            return Some(found);
-        }
-        source = cause.source();
-    }
-    None
 }

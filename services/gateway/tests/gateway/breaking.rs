@@ -150,6 +150,22 @@ async fn clients_that_break_off_anywhere_harm_nobody() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_send_on_is_told_so_and_nobody_else_is_blamed() {
+    let (service, _) = counting().await;
+    let variables =
+        [("CHATPLATFORM_LIMITS__DEADLINE_SECONDS", "1"), ("CHATPLATFORM_BREAKER__CONSECUTIVE_FAILURES", "1")];
+    let world = world_before(service, &variables).await;
+    for method in [Method::POST, Method::PUT] {
+        let first = futures::stream::once(async { Ok::<_, std::io::Error>("the beginning of a letter") });
+        let body = reqwest::Body::wrap_stream(first.chain(futures::stream::pending()));
+        let request = world.http.request(method.clone(), world.url("/api/v1/notification-preferences"));
+        let request = request.bearer_auth(token().text).header("content-length", "100").body(body);
+        assert_eq!(timeout(SOON, problem(request)).await.unwrap(), (408, "request-timeout".into()), "{method}");
+    }
+    assert_eq!(metric(&world, BREAKER).await, Some(0));
+}
+
+#[tokio::test]
 async fn no_more_is_sent_again_than_the_budget_allows() {
     // Hangs up on some paths, and answers on others.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
