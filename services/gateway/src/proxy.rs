@@ -23,8 +23,9 @@ use crate::{
     },
 };
 
-/// Shorter than the services keep idle connections (75 s), so that none is used that is just being closed.
-const KEEP_IDLE: Duration = Duration::from_secs(30);
+/// Shorter than a service goes on taking requests once it was told to stop (6 s, `server.settle_seconds`), so that none is sent on
+/// a connection that is just being closed.
+const KEEP_IDLE: Duration = Duration::from_secs(4);
 /// Of each address.
 const KEEP_IDLE_PER_HOST: usize = 256;
 

@@ -280,3 +280,38 @@ fn closes(response: &Response<Incoming>) -> bool {
         .flat_map(|text| text.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("close"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn however_requests_fail_no_more_is_sent_again_than_the_budget_has(
+            percent in 1_u16..=100, per_second in 0_u16..20, fail in prop::collection::vec(any::<bool>(), 1..2000)
+        ) {
+            let budget = budget(Retries { percent, per_second });
+            let (mut requests, mut repeated) = (0_u32, 0_u32);
+            for fails in fail {
+                budget.deposit();
+                requests += 1;
+                repeated += u32::from(fails && budget.withdraw());
+            }
+            // Whole requests earn a retry: with 30 in a hundred every third one.
+            let earned = requests / u32::from(100 / percent);
+            let saved = u32::from(per_second) * 10;
+            prop_assert!(repeated <= earned + saved, "{repeated} of {requests}");
+        }
+
+        #[test]
+        fn a_failure_now_and_then_is_always_made_up_for(requests in 1_usize..500) {
+            let budget = budget(Retries { percent: 20, per_second: 10 });
+            for number in 0..requests {
+                budget.deposit();
+                prop_assert!(!number.is_multiple_of(6) || budget.withdraw());
+            }
+        }
+    }
+}
