@@ -57,7 +57,9 @@ fn spread(stage: &Stage) -> Result<()> {
 fn answered(stage: &Stage, pod: &str) -> Result<u64> {
     let metrics = metrics(stage, pod)?;
     let lines = metrics.lines().filter(|line| line.starts_with("http_requests_total{"));
-    lines.map(|line| line.rsplit(' ').next().context("a metric has no value")?.parse().context("no number")).sum()
+    lines
+        .map(|line| line.rsplit(' ').next().context("a metric has no value")?.parse::<u64>().context("no number"))
+        .sum()
 }
 
 fn metrics(stage: &Stage, pod: &str) -> Result<String> {
