@@ -51,8 +51,13 @@ impl Cluster {
     }
 
     async fn pod(&self) -> Pod {
+        self.pod_that_settles(0).await
+    }
+
+    /// One that goes on for as long after it was told to stop.
+    async fn pod_that_settles(&self, seconds: u64) -> Pod {
         let address = free_address();
-        Pod::start(address, self.port, 1, named(address)).await
+        Pod::start(address, self.port, seconds, named(address)).await
     }
 
     fn lead_to(&self, pods: &[&Pod]) {
@@ -98,11 +103,12 @@ async fn requests_are_spread_over_all_pods() {
 }
 
 /// What a pod does here is what Kubernetes has it do: its successor is ready first, then its name is taken away, and then it is
-/// told to stop, which it does after it has gone on for a moment.
+/// told to stop, which it does after it has gone on for longer than the gateway keeps idle connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_every_pod_is_replaced_under_load_no_request_fails_whatever_its_method() {
     let cluster = Arc::new(Cluster::open(&[]).await);
-    let mut pods = vec![cluster.pod().await, cluster.pod().await, cluster.pod().await];
+    let pod = async || cluster.pod_that_settles(6).await;
+    let mut pods = vec![pod().await, pod().await, pod().await];
     cluster.lead_to(&pods.iter().collect::<Vec<_>>());
     cluster.until_it_knows(3).await;
 
@@ -130,11 +136,15 @@ async fn while_every_pod_is_replaced_under_load_no_request_fails_whatever_its_me
         })
         .collect();
 
+    let mut stopping = Vec::new();
     for _ in 0..3 {
         let old = pods.remove(0);
-        pods.push(cluster.pod().await);
+        pods.push(pod().await);
         cluster.lead_to(&pods.iter().collect::<Vec<_>>());
-        old.stop().await;
+        stopping.push(tokio::spawn(old.stop()));
+    }
+    for old in stopping {
+        old.await.unwrap();
     }
     stop.store(true, Ordering::SeqCst);
     for worker in load {
