@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_tag_is_read_as_it_was_written_and_differs_by_address() {
         let tag = endpoint().tag();
-        assert_eq!(tag.to_string().parse(), Ok(tag));
+        assert_eq!(tag.to_string().parse::<Tag>(), Ok(tag));
         assert_ne!(tag, Tag::of("10.0.0.2:8080".parse().unwrap()));
         for text in ["", "0", "+00000000000000a", "00000000000000zz", "00000000000000000"] {
             assert_eq!(text.parse::<Tag>(), Err(InvalidTag), "{text}");
