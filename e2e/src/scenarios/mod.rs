@@ -12,6 +12,7 @@ mod exposure;
 mod external;
 pub(crate) mod faults;
 pub(crate) mod forward;
+mod gateway;
 mod healing;
 mod lifecycle;
 mod listener;
@@ -172,6 +173,7 @@ pub(crate) fn prepare() -> Result<()> {
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
+    gateway::requests_are_spread_over_every_pod_of_a_service,
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,

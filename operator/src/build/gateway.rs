@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Service;
 
 use super::component::Component;
 use super::service::{PORT, Shape};
+use super::{labels, network};
 use crate::validate::{Platform, Settings};
 
 /// What an upload may have around its file.
@@ -16,8 +17,9 @@ const UPSTREAMS: [Component; 4] = [Component::Auth, Component::Chat, Component::
 pub fn build(platform: &Platform) -> (Service, Deployment) {
     let shape = Shape::new(platform, Component::Gateway, &platform.gateway).redis();
     let shape = UPSTREAMS.into_iter().fold(shape, |shape, upstream| {
-        let url = format!("http://{}:{PORT}", platform.names.object(upstream.name()));
-        shape.setting("upstreams", upstream.name(), url)
+        let url = |name: &str| format!("http://{}:{PORT}", platform.names.object(name));
+        let (named, headless) = (url(upstream.name()), url(&headless(upstream)));
+        shape.setting("upstreams", upstream.name(), named).setting("endpoints", upstream.name(), headless)
     });
     settings(shape, &platform.settings).finish()
 }
@@ -38,6 +40,26 @@ fn settings<'a>(mut shape: Shape<'a>, settings: &Settings) -> Shape<'a> {
         Some(bytes) => shape.setting("limits", "upload_bytes", (bytes + FRAMING_BYTES).to_string()),
         None => shape,
     }
+}
+
+/// The Services whose names lead to each pod that is ready, of every service behind the gateway, which spreads requests itself.
+/// Those with an address of their own are there besides: what they lead to is news at once, while names may be remembered on
+/// the way for half a minute.
+#[must_use]
+pub fn endpoints(platform: &Platform) -> Vec<Service> {
+    let service = |upstream: Component| {
+        let mut service = network::service(platform, upstream, vec![network::port("http", PORT)]);
+        service.metadata = labels::metadata_named(platform, upstream, &headless(upstream));
+        if let Some(spec) = &mut service.spec {
+            spec.cluster_ip = Some("None".into());
+        }
+        service
+    };
+    UPSTREAMS.into_iter().map(service).collect()
+}
+
+fn headless(upstream: Component) -> String {
+    format!("{}-headless", upstream.name())
 }
 
 #[cfg(test)]

@@ -121,6 +121,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         services.push(service);
         deployments.push(deployment);
     }
+    services.extend(gateway::endpoints(platform));
     let (web_config, web_service, web) = web::build(platform);
     config_maps.push(web_config);
     services.extend([web_service, edge::service(platform)]);

@@ -826,3 +826,27 @@ fn cert_manager_is_asked_for_a_certificate_of_the_host() {
     let other = json!({"name": "pca", "kind": "AWSPCAClusterIssuer", "group": "awspca.cert-manager.io"});
     assert_eq!(of(other.clone())["spec"]["issuerRef"], other);
 }
+
+#[test]
+fn the_gateway_knows_each_pod_behind_it_by_a_name_that_leads_to_those_that_are_ready() {
+    let resources = build(&platform("acme", &json!({"host": "a.example"})));
+    let gateway =
+        resources.deployments.iter().find(|one| one.metadata.name.as_deref() == Some("acme-gateway")).unwrap();
+    let pod = gateway.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let variables = pod.containers[0].env.as_ref().unwrap();
+    for upstream in ["AUTH", "CHAT", "MEDIA", "NOTIFICATION"] {
+        let host = |section: &str| {
+            let name = format!("CHATPLATFORM_{section}__{upstream}");
+            let url = variables.iter().find(|variable| variable.name == name).unwrap().value.clone().unwrap();
+            url.strip_prefix("http://").unwrap().strip_suffix(":8080").unwrap().to_owned()
+        };
+        let service = |name: &str| {
+            let service = resources.services.iter().find(|one| one.metadata.name.as_deref() == Some(name));
+            service.unwrap().spec.clone().unwrap()
+        };
+        let (headless, own) = (service(&host("ENDPOINTS")), service(&host("UPSTREAMS")));
+        assert_eq!((headless.cluster_ip.as_deref(), own.cluster_ip), (Some("None"), None));
+        assert_ne!(headless.publish_not_ready_addresses, Some(true));
+        assert_eq!((&headless.selector, headless.ports.map(|ports| ports[0].port)), (&own.selector, Some(8080)));
+    }
+}

@@ -1,10 +1,15 @@
 //! Why the gateway itself refuses, as problems.
 
+use std::time::Duration;
+
 use contract::problem::Problem;
 use http::StatusCode;
 use runtime::identity::TokenError;
 
-use crate::routes::Upstream;
+use crate::{routes::Upstream, upstream::Unreachable};
+
+/// When it makes sense to ask a service again that could not be reached.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Why a request does not reach its service, or the answer its client.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +31,10 @@ pub enum GatewayError {
     Body(u64),
     /// The client did not send what it said it would.
     #[error("the request ended too early")]
-    Aborted(#[source] hyper_util::client::legacy::Error),
+    Aborted(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The client did not send its body in time.
+    #[error("the body of the request did not come in time")]
+    ClientTooSlow,
     /// The token is not good.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -44,10 +52,16 @@ pub enum GatewayError {
     RateLimited(&'static str),
     /// The service cannot be connected to.
     #[error("{} cannot be reached", .0.name())]
-    Unreachable(Upstream, #[source] hyper_util::client::legacy::Error),
+    Unreachable(Upstream, #[source] Unreachable),
+    /// The service has failed so often that it is left alone for this long.
+    #[error("{} has failed too often and is left alone for {} ms", .0.name(), .1.as_millis())]
+    Resting(Upstream, Duration),
     /// The service broke off, or answered something that is no HTTP.
     #[error("{} gave no proper answer", .0.name())]
     BadGateway(Upstream, #[source] hyper_util::client::legacy::Error),
+    /// The service broke off in the middle of an answer that has to be read here.
+    #[error("{} broke off its answer", .0.name())]
+    BrokenAnswer(Upstream, #[source] axum::Error),
     /// The service took too long.
     #[error("{} did not answer in time", .0.name())]
     Timeout(Upstream),
@@ -73,6 +87,18 @@ pub enum RedisAway {
     LeftAlone,
 }
 
+impl GatewayError {
+    /// When it makes sense to ask again, where that can be told.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Resting(_, wait) => Some(*wait),
+            Self::Unreachable(..) | Self::RevocationUnknown(_) => Some(SOON),
+            _ => None,
+        }
+    }
+}
+
 impl From<GatewayError> for Problem {
     fn from(error: GatewayError) -> Self {
         match error {
@@ -92,6 +118,10 @@ impl From<GatewayError> for Problem {
                 Problem::new(status, "payload-too-large", "The body is too large").detail(sentence(&error))
             }
             GatewayError::Aborted(_) => Problem::malformed_request("The body could not be read to its end."),
+            GatewayError::ClientTooSlow => {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                Problem::new(status, "request-timeout", "The request took too long").detail(sentence(&error))
+            }
             GatewayError::Token(error) => error.into(),
             GatewayError::Revoked => {
                 let status = StatusCode::UNAUTHORIZED;
@@ -105,10 +135,10 @@ impl From<GatewayError> for Problem {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Problem::new(status, "rate-limited", "Too many requests").detail("Wait as long as Retry-After says.")
             }
-            GatewayError::Unreachable(..) => {
+            GatewayError::Unreachable(..) | GatewayError::Resting(..) => {
                 Problem::unavailable("The service cannot be reached. Try again in a moment.")
             }
-            GatewayError::BadGateway(..) => {
+            GatewayError::BadGateway(..) | GatewayError::BrokenAnswer(..) => {
                 Problem::new(StatusCode::BAD_GATEWAY, "bad-gateway", "The service gave no proper answer")
             }
             GatewayError::Timeout(_) => {

@@ -2,6 +2,7 @@
 //!
 //! [`pipeline`] reads as the way of a request through it; each step has a file of its own.
 
+pub mod affinity;
 pub mod authentication;
 pub mod client_address;
 pub mod cors;
@@ -12,9 +13,11 @@ pub mod pipeline;
 pub mod proxy;
 pub mod rate_limit;
 pub mod redis_access;
+pub mod revocations;
 pub mod routes;
 mod service;
 pub mod settings;
 pub mod tunnel;
+pub mod upstream;
 
 pub use service::{Gateway, service};

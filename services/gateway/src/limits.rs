@@ -46,6 +46,7 @@ mod tests {
         deadline_seconds: 1,
         upload_deadline_seconds: 1,
         socket_deadline_seconds: 1,
+        stall_seconds: 1,
     };
 
     fn check_with(target: &str, name: &'static str, value: &str) -> Result<(), GatewayError> {

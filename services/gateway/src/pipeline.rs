@@ -12,14 +12,16 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use runtime::{identity::Identity, metrics, problem::ApiError, trace};
 
 use crate::{
+    affinity::{self, Session},
     authentication::{authorise, identify},
     client_address::client_address,
     error::{GatewayError, RedisAway},
     headers, limits,
     rate_limit::{self, Allowance},
-    routes::{self, Class, Found, Route},
+    routes::{self, Access, Class, Found, Route},
     service::Gateway,
     tunnel,
+    upstream::Trip,
 };
 
 /// Answers every request there is.
@@ -58,10 +60,19 @@ async fn along(route: &'static Route, gateway: &Gateway, peer: SocketAddr, reque
     let outcome = steps(route, gateway, peer, request, &mut allowance).await;
     let mut response = outcome.unwrap_or_else(|error| {
         gateway.count_refusal(route, &error);
-        ApiError::from(error).into_response()
+        refusal(error)
     });
     if let Some(allowance) = allowance {
         rate_limit::decorate(response.headers_mut(), route.class, gateway.rate_limits.of(route.class), allowance);
+    }
+    response
+}
+
+fn refusal(error: GatewayError) -> Response {
+    let wait = error.retry_after();
+    let mut response = ApiError::from(error).into_response();
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, rate_limit::seconds(wait).max(1).into());
     }
     response
 }
@@ -85,20 +96,39 @@ async fn steps(
 
     rewrite(&mut parts, client);
     let wants_upgrade = route.class == Class::Socket && headers::asks_for_websocket(&parts.headers);
+    let session = match route.class {
+        Class::Socket => {
+            let (session, uri) = affinity::read(&parts.method, parts.uri);
+            parts.uri = uri;
+            session
+        }
+        _ => Session::None,
+    };
+    let trip = Trip {
+        deadline: gateway.limits.deadline(route.class),
+        body_limit,
+        tag: if let Session::Of(tag) = session { tag } else { None },
+        // A poll takes what there is: the next one would miss what the one before it lost on the way.
+        may_repeat: !matches!(session, Session::Of(_)),
+    };
     let mut request = Request::from_parts(parts, limits::limited(body, body_limit));
-    let deadline = gateway.limits.deadline(route.class);
     if wants_upgrade {
         let client_side = tunnel::prepare(&mut request)?;
-        let response = gateway.proxy.forward(route.upstream, request, deadline, body_limit).await?;
-        return Ok(answer_of(route, gateway.tunnels.join(client_side, response).map(Body::new)));
+        let answer = gateway.proxy.forward(route.upstream, request, trip).await?;
+        return Ok(answer_of(route, gateway.tunnels.join(client_side, answer).map(Body::new)));
     }
     headers::strip_hop_by_hop(request.headers_mut());
-    let response = gateway.proxy.forward(route.upstream, request, deadline, body_limit).await?;
-    Ok(answer_of(route, response.map(Body::new)))
+    let answer = gateway.proxy.forward(route.upstream, request, trip).await?;
+    let tag = answer.lease.endpoint().tag();
+    let response = answer.carried(gateway.limits.stall());
+    if session == Session::Asked {
+        let labelled = affinity::label(response, tag).await;
+        return Ok(answer_of(route, labelled.map_err(|error| GatewayError::BrokenAnswer(route.upstream, error))?));
+    }
+    Ok(answer_of(route, response))
 }
 
-/// Limits and revocation in one question. Without Redis, limits are counted here; but a session that may have ended opens
-/// nothing.
+/// Limits and revocation in one question. Without Redis, limits are counted here, and sessions gone by as was heard.
 async fn check_with_redis(
     route: &Route,
     gateway: &Gateway,
@@ -111,7 +141,7 @@ async fn check_with_redis(
     let asked = gateway.redis.ask(&key, rate, identity.map(|identity| identity.session_id)).await;
     let (left, revoked) = match asked {
         Ok((left, revoked)) => (left, Ok(revoked)),
-        Err(away) => (gateway.local_limiter.take(&key, rate), unknown(identity, away)),
+        Err(away) => (gateway.local_limiter.take(&key, rate), without_redis(route, gateway, identity, away)),
     };
     *allowance = Some(left);
     if !left.allowed {
@@ -120,8 +150,21 @@ async fn check_with_redis(
     if revoked? { Err(GatewayError::Revoked) } else { Ok(()) }
 }
 
-fn unknown(identity: Option<&Identity>, away: RedisAway) -> Result<bool, GatewayError> {
-    if identity.is_some() { Err(GatewayError::RevocationUnknown(away)) } else { Ok(false) }
+/// Whether a session has ended when Redis cannot tell. One that was not heard to have ended may go on reading for as long as its
+/// token lives, which is minutes; a session that may have ended writes nothing, and shows nothing of other people.
+fn without_redis(
+    route: &Route,
+    gateway: &Gateway,
+    identity: Option<&Identity>,
+    away: RedisAway,
+) -> Result<bool, GatewayError> {
+    let Some(identity) = identity else { return Ok(false) };
+    let only_reads = route.class == Class::Read && route.access == Access::LoggedIn;
+    match gateway.revocations.has_ended(identity.session_id) {
+        Some(true) => Ok(true),
+        Some(false) if only_reads => Ok(false),
+        _ => Err(GatewayError::RevocationUnknown(away)),
+    }
 }
 
 /// What the service behind shall see: our word on where the request comes from, no claim of identity but the token.

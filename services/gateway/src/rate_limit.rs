@@ -100,7 +100,8 @@ pub fn decorate(headers: &mut HeaderMap, class: Class, rate: Rate, allowance: Al
     }
 }
 
-fn seconds(duration: Duration) -> u64 {
+/// Whole seconds, rounded up.
+pub(crate) fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 

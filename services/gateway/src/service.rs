@@ -21,9 +21,11 @@ use crate::{
     proxy::Proxy,
     rate_limit::LocalLimiter,
     redis_access::RedisAccess,
+    revocations::Revocations,
     routes::Route,
     settings::{Limits, RateLimits, Settings},
     tunnel::Tunnels,
+    upstream::metrics::UpstreamMetrics,
 };
 
 /// What the steps of the pipeline need. Clones share it.
@@ -31,6 +33,7 @@ use crate::{
 pub struct Gateway {
     pub(crate) verifier: TokenVerifier,
     pub(crate) redis: RedisAccess,
+    pub(crate) revocations: Revocations,
     pub(crate) local_limiter: LocalLimiter,
     pub(crate) proxy: Proxy,
     pub(crate) tunnels: Tunnels,
@@ -57,7 +60,9 @@ pub fn service(settings: &Settings, clock: Clock) -> Assembly<'_> {
 fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let service = Service::new("gateway", &settings.server);
     let metrics = Metrics::new();
-    let gateway = Gateway::new(settings, clock, &service, &metrics)?;
+    let connection = connect::redis(&settings.redis)?;
+    let gateway = Gateway::new(settings, clock, &service, &metrics, connection.clone())?;
+    let listening = gateway.revocations.clone().listen(connection, service.shutdown().soft().clone());
     let redis = gateway.redis.clone();
     // Without Redis the gateway still answers what needs no log-in, and says of the rest what is the matter; taken out of
     // service it could not even do that.
@@ -66,11 +71,17 @@ fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
         async move { redis.ping().await }
     });
     let router = Router::new().fallback(pipeline::answer).with_state(gateway);
-    Ok(service.router(router).health(health).metrics(metrics))
+    Ok(service.router(router).health(health).metrics(metrics).task("revocations", listening))
 }
 
 impl Gateway {
-    fn new(settings: &Settings, clock: Clock, service: &Service, metrics: &Metrics) -> anyhow::Result<Self> {
+    fn new(
+        settings: &Settings,
+        clock: Clock,
+        service: &Service,
+        metrics: &Metrics,
+        connection: connect::Redis,
+    ) -> anyhow::Result<Self> {
         let tunnels_open = Gauge::default();
         metrics.register("gateway_tunnels_open", "WebSockets that are carried", tunnels_open.clone());
         let refusals = Family::default();
@@ -78,9 +89,10 @@ impl Gateway {
         let networks = settings.trusted_proxies.networks.iter().map(|text| text.parse());
         Ok(Self {
             verifier: TokenVerifier::new(&settings.tokens, clock).context("the public keys cannot be used")?,
-            redis: RedisAccess::new(connect::redis(&settings.redis)?),
+            redis: RedisAccess::new(connection),
+            revocations: Revocations::default(),
             local_limiter: LocalLimiter::default(),
-            proxy: Proxy::new(&settings.upstreams)?,
+            proxy: Proxy::new(settings, &UpstreamMetrics::registered(metrics))?,
             tunnels: Tunnels::new(service.shutdown(), Duration::from_secs(settings.server.drain_seconds), tunnels_open),
             cors: Cors::new(&settings.cors),
             limits: settings.limits,
@@ -93,8 +105,10 @@ impl Gateway {
     pub(crate) fn count_refusal(&self, route: &Route, error: &GatewayError) {
         let reason = match error {
             GatewayError::Unreachable(..) => "unreachable",
-            GatewayError::BadGateway(..) => "bad-gateway",
+            GatewayError::Resting(..) => "resting",
+            GatewayError::BadGateway(..) | GatewayError::BrokenAnswer(..) => "bad-gateway",
             GatewayError::Timeout(_) => "timeout",
+            GatewayError::ClientTooSlow => "client-too-slow",
             GatewayError::RateLimited(_) => "rate-limited",
             GatewayError::Token(_) => "token",
             GatewayError::Revoked => "revoked",

@@ -1,6 +1,6 @@
 //! The gateway's settings; `config.default.toml` explains each.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use runtime::{
     config::{Fault, Log, Redis, Section, Server, Tokens, faults_of},
@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use crate::{
     client_address::Network,
-    proxy::Base,
     rate_limit::Rate,
     routes::{Class, Upstream},
+    upstream::Base,
 };
 
 /// The embedded defaults.
@@ -32,6 +32,14 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The services behind.
     pub upstreams: Upstreams,
+    /// Names of all addresses of each.
+    pub endpoints: Endpoints,
+    /// How names are asked for.
+    pub discovery: Discovery,
+    /// Requests that are sent again.
+    pub retries: Retries,
+    /// When a service is left alone.
+    pub breaker: Breaker,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
     /// Sizes and times.
@@ -54,6 +62,54 @@ pub struct Upstreams {
     pub media: String,
     /// The notification service.
     pub notification: String,
+}
+
+/// URLs whose names lead to every address of a service, or nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoints {
+    /// Of the auth service.
+    pub auth: String,
+    /// Of the chat service.
+    pub chat: String,
+    /// Of the media service.
+    pub media: String,
+    /// Of the notification service.
+    pub notification: String,
+}
+
+/// How names are asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Discovery {
+    /// Name servers, as address and port; none is those of `/etc/resolv.conf`.
+    pub servers: Vec<String>,
+    /// Time between two looks.
+    pub refresh_milliseconds: u64,
+}
+
+/// How many requests are sent again because their connection broke.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retries {
+    /// Of all requests, in hundredths.
+    pub percent: u16,
+    /// And this many each second however few there are.
+    pub per_second: u16,
+}
+
+/// When a service that fails is left alone.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// After so many failures in a row.
+    pub consecutive_failures: u32,
+    /// Or so many of the latest requests, in hundredths.
+    pub failure_percent: u32,
+    /// For so long at first,
+    pub open_milliseconds: u64,
+    /// and at most.
+    pub longest_open_milliseconds: u64,
 }
 
 /// Networks of proxies before us.
@@ -82,6 +138,8 @@ pub struct Limits {
     pub upload_deadline_seconds: u64,
     /// The same for Socket.IO's polling and its handshakes.
     pub socket_deadline_seconds: u64,
+    /// Between two parts of an answer's body.
+    pub stall_seconds: u64,
 }
 
 /// A rate for each class of route.
@@ -125,6 +183,10 @@ impl Section for Settings {
             ("redis", &self.redis),
             ("tokens", &self.tokens),
             ("upstreams", &self.upstreams),
+            ("endpoints", &self.endpoints),
+            ("discovery", &self.discovery),
+            ("retries", &self.retries),
+            ("breaker", &self.breaker),
             ("trusted_proxies", &self.trusted_proxies),
             ("limits", &self.limits),
             ("rate_limits", &self.rate_limits),
@@ -156,6 +218,70 @@ impl Section for Upstreams {
     }
 }
 
+impl Endpoints {
+    /// The URL of one of them, or nothing.
+    #[must_use]
+    pub fn of(&self, upstream: Upstream) -> &str {
+        match upstream {
+            Upstream::Auth => &self.auth,
+            Upstream::Chat => &self.chat,
+            Upstream::Media => &self.media,
+            Upstream::Notification => &self.notification,
+        }
+    }
+}
+
+impl Section for Endpoints {
+    fn faults(&self) -> Vec<Fault> {
+        let fault = |upstream: &Upstream| {
+            let url = Some(self.of(*upstream)).filter(|url| !url.is_empty())?;
+            Some(Fault::new(upstream.name(), url.parse::<Base>().err()?.to_string()))
+        };
+        Upstream::ALL.iter().filter_map(fault).collect()
+    }
+}
+
+impl Discovery {
+    /// The name servers that are addresses, which all are once the settings have been looked through.
+    #[must_use]
+    pub fn servers(&self) -> Vec<SocketAddr> {
+        self.servers.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+}
+
+impl Section for Discovery {
+    fn faults(&self) -> Vec<Fault> {
+        let is_fault = |text: &&String| text.parse::<SocketAddr>().is_err();
+        let fault = |text: &String| Fault::new("servers", format!("{text:?} is not an address like 10.96.0.10:53"));
+        let mut faults: Vec<_> = self.servers.iter().filter(is_fault).map(fault).collect();
+        faults.extend(within("refresh_milliseconds", self.refresh_milliseconds, 10, 60_000));
+        faults
+    }
+}
+
+impl Section for Retries {
+    fn faults(&self) -> Vec<Fault> {
+        within("percent", self.percent.into(), 0, 100).into_iter().collect()
+    }
+}
+
+impl Section for Breaker {
+    fn faults(&self) -> Vec<Fault> {
+        let values = [
+            within("consecutive_failures", self.consecutive_failures.into(), 1, 1000),
+            within("failure_percent", self.failure_percent.into(), 1, 100),
+            within("open_milliseconds", self.open_milliseconds, 1, 600_000),
+            within("longest_open_milliseconds", self.longest_open_milliseconds, self.open_milliseconds, 600_000),
+        ];
+        values.into_iter().flatten().collect()
+    }
+}
+
+fn within(key: &str, value: u64, least: u64, most: u64) -> Option<Fault> {
+    let is_fault = value < least || value > most;
+    is_fault.then(|| Fault::new(key, format!("must be between {least} and {most}")))
+}
+
 impl Section for TrustedProxies {
     fn faults(&self) -> Vec<Fault> {
         let fault = |text: &String| Some(Fault::new("networks", text.parse::<Network>().err()?.to_string()));
@@ -168,6 +294,12 @@ impl Limits {
     #[must_use]
     pub fn body(&self, class: Class) -> u64 {
         if class == Class::Upload { self.upload_bytes } else { self.body_bytes }
+    }
+
+    /// How long an answer may pause in the middle.
+    #[must_use]
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds)
     }
 
     /// How long the head of the answer may take for a request of this class.
@@ -189,6 +321,7 @@ impl Section for Limits {
             ("deadline_seconds", self.deadline_seconds),
             ("upload_deadline_seconds", self.upload_deadline_seconds),
             ("socket_deadline_seconds", self.socket_deadline_seconds),
+            ("stall_seconds", self.stall_seconds),
         ];
         at_least_one
             .iter()
@@ -273,6 +406,10 @@ mod tests {
     fn every_fault_of_the_gateways_own_sections_is_named() {
         let error = load(&[
             ("CHATPLATFORM_UPSTREAMS__CHAT", "acme-chat"),
+            ("CHATPLATFORM_ENDPOINTS__CHAT", "http://acme-chat-headless:8080/path"),
+            ("CHATPLATFORM_DISCOVERY__SERVERS", "10.96.0.10"),
+            ("CHATPLATFORM_RETRIES__PERCENT", "101"),
+            ("CHATPLATFORM_BREAKER__FAILURE_PERCENT", "0"),
             ("CHATPLATFORM_TRUSTED_PROXIES__NETWORKS", "10.0.0.0/8,everyone"),
             ("CHATPLATFORM_RATE_LIMITS__AUTH__BURST", "0"),
             ("CHATPLATFORM_LIMITS__BODY_BYTES", "0"),
@@ -282,6 +419,10 @@ mod tests {
         .to_string();
         for key in [
             "upstreams.chat",
+            "endpoints.chat",
+            "discovery.servers",
+            "retries.percent",
+            "breaker.failure_percent",
             "trusted_proxies.networks",
             "rate_limits.auth.burst",
             "limits.body_bytes",

@@ -9,7 +9,11 @@ use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::gauge::Gauge;
 use runtime::shutdown::Shutdown;
 
-use crate::{error::GatewayError, headers};
+use crate::{
+    error::GatewayError,
+    headers,
+    upstream::{Answer, Lease},
+};
 
 /// Part of the drain time over which tunnels are closed, so that clients do not all come back in one moment.
 const SPREAD: f64 = 0.6;
@@ -38,17 +42,19 @@ impl Tunnels {
 
     /// Joins both sides, if the service agreed to upgrade, and makes the answer for the client.
     #[must_use]
-    pub fn join(&self, client: ClientSide, mut response: Response<Incoming>) -> Response<Incoming> {
+    pub fn join(&self, client: ClientSide, answer: Answer) -> Response<Incoming> {
+        let Answer { mut response, lease } = answer;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let service = hyper::upgrade::on(&mut response);
             let tunnel = self.clone();
             // Waited for by the stop, and cut off at its end.
-            self.shutdown.spawn(async move { tunnel.carry(client.upgrade, service).await });
+            self.shutdown.spawn(async move { tunnel.carry(client.upgrade, service, lease).await });
         }
         response
     }
 
-    async fn carry(&self, client: OnUpgrade, service: OnUpgrade) {
+    /// The lease counts the socket among what the endpoint has in hand.
+    async fn carry(&self, client: OnUpgrade, service: OnUpgrade, _lease: Lease) {
         let (client, service) = match tokio::try_join!(client, service) {
             Ok(sides) => sides,
             Err(error) => {

@@ -11,6 +11,7 @@ use std::{
 
 use futures::{SinkExt, StreamExt};
 use http::StatusCode;
+use redis::AsyncCommands;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -18,7 +19,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::world::{SOON, With, World, answer, problem, token};
+use crate::world::{SOON, Token, With, World, answer, problem, token, token_with, until};
 
 /// A service that hangs up on the first `rude` requests and answers those after them.
 async fn hangs_up(rude: usize) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -58,11 +59,11 @@ async fn a_service_that_hangs_up_is_a_bad_gateway() {
     let world = world_before(service).await;
     let get = world.get("/api/v1/notifications").bearer_auth(token().text);
     assert_eq!(problem(get).await, (502, "bad-gateway".into()));
-    assert_eq!(requests.load(Ordering::SeqCst), 2);
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
-async fn reading_is_tried_once_more_and_writing_never() {
+async fn reading_is_tried_again_and_writing_never() {
     let (service, requests) = hangs_up(1).await;
     let world = world_before(service).await;
     let (status, _, _) = answer(world.get("/api/v1/notifications").bearer_auth(token().text)).await;
@@ -93,16 +94,30 @@ async fn an_error_in_plain_words_becomes_a_problem() {
 }
 
 #[tokio::test]
-async fn without_redis_nothing_opens_that_needs_a_log_in_and_the_rest_goes_on() {
+async fn without_redis_who_is_logged_in_reads_on_and_writes_nothing_and_the_rest_goes_on() {
     let mut redis = tokio::task::spawn_blocking(|| servers::Redis::start().unwrap()).await.unwrap();
     let variables = [("CHATPLATFORM_RATE_LIMITS__AUTH__BURST", "5")];
     let world =
         World::open_with(With { redis_url: Some(redis.url()), notification: None, variables: &variables }).await;
-    let token = token();
-    let get = || world.get("/api/v1/users/me").bearer_auth(&token.text);
-    assert_eq!(answer(get()).await.0, StatusCode::OK);
+    let (here, early, late) = (token(), token(), token_with(&["admin"], 600));
+    let get = |token: &Token| world.get("/api/v1/users/me").bearer_auth(&token.text);
+    let post = |token: &Token| world.post("/api/v1/conversations").bearer_auth(&token.text);
+    assert_eq!(answer(get(&here)).await.0, StatusCode::OK);
+    // What had ended before and what ends now are both known by the time that nobody can be asked.
+    let mut connection = world.redis().await;
+    let _: () = connection.set_ex(format!("auth:revoked:{}", early.session), 1, 600).await.unwrap();
+    until("the gateway listens", async || {
+        let announcement = serde_json::json!({"sid": late.session, "userId": "01ARZ3NDEKTSV4RRFFQ69G5FAV"}).to_string();
+        connection.publish::<_, _, u32>("auth:revocations", announcement).await.unwrap() > 0
+    })
+    .await;
     redis.kill();
-    assert_eq!(problem(get()).await, (503, "unavailable".into()));
+
+    until("Redis is away", async || problem(post(&here)).await == (503, "unavailable".into())).await;
+    assert_eq!(answer(get(&here)).await.0, StatusCode::OK);
+    assert_eq!(problem(get(&late)).await, (401, "session-revoked".into()));
+    let staff = token_with(&["admin"], 600);
+    assert_eq!(problem(world.get("/api/v1/admin/users").bearer_auth(&staff.text)).await, (503, "unavailable".into()));
     // What needs no log-in is still answered, and still limited.
     let mut statuses = Vec::new();
     for _ in 0..6 {
@@ -113,11 +128,33 @@ async fn without_redis_nothing_opens_that_needs_a_log_in_and_the_rest_goes_on() 
     assert!(health.text().await.unwrap().contains(r#""redis":{"status":"failing""#));
 
     let _redis = tokio::task::spawn_blocking(move || redis.restart().map(|()| redis)).await.unwrap().unwrap();
-    let deadline = Instant::now() + SOON;
-    while answer(get()).await.0 != StatusCode::OK {
-        assert!(Instant::now() < deadline, "Redis is back and nobody noticed");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    until("Redis is back", async || answer(post(&here)).await.0 == StatusCode::OK).await;
+}
+
+#[tokio::test]
+async fn without_redis_a_session_that_ended_before_the_gateway_came_is_not_taken_for_one_that_lasts() {
+    let mut redis = tokio::task::spawn_blocking(|| servers::Redis::start().unwrap()).await.unwrap();
+    let (ended, here) = (token(), token());
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let _: () = connection.set_ex(format!("auth:revoked:{}", ended.session), 1, 600).await.unwrap();
+    let world = World::open_with(With { redis_url: Some(redis.url()), notification: None, variables: &[] }).await;
+    let get = |token: &Token| world.get("/api/v1/users/me").bearer_auth(&token.text);
+    assert_eq!(answer(get(&here)).await.0, StatusCode::OK);
+    until("the gateway listens", async || {
+        let listeners: Vec<(String, u32)> =
+            redis::cmd("PUBSUB").arg("NUMSUB").arg("auth:revocations").query_async(&mut connection).await.unwrap();
+        listeners[0].1 > 0
+    })
+    .await;
+    redis.kill();
+    until("Redis is away", async || {
+        problem(world.post("/api/v1/conversations").bearer_auth(&here.text)).await == (503, "unavailable".into())
+    })
+    .await;
+    // Either it was read, or too little is known to let anybody in.
+    let (status, code) = problem(get(&ended)).await;
+    assert!([(401, "session-revoked"), (503, "unavailable")].contains(&(status, code.as_str())), "{status} {code}");
 }
 
 #[tokio::test]

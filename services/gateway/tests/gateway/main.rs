@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod affinity;
+mod balancing;
+mod breaking;
+mod cutter;
 mod failing;
+mod names;
 mod passing_on;
 mod program;
 mod refusing;

@@ -17,7 +17,7 @@ use runtime::{clock::Clock, config, service::ServiceError, shutdown::Shutdown};
 use serde_json::{Value, json};
 use servers::access_tokens::{ISSUER, access_token, write_jwks};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{handshake::derive_accept_key, protocol::Role},
@@ -153,6 +153,22 @@ pub(crate) async fn problem(request: reqwest::RequestBuilder) -> (u16, String) {
     assert_eq!(body["status"], status.as_u16());
     assert!(body["traceId"].as_str().is_some_and(|id| id.len() == 32), "{body}");
     (status.as_u16(), body["code"].as_str().unwrap().to_owned())
+}
+
+/// Waits until something has happened, and looks often.
+pub(crate) async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !happened().await {
+        assert!(Instant::now() < deadline, "it did not happen that {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The value of a metric, labels included in its name.
+pub(crate) async fn metric(world: &World, name: &str) -> Option<u64> {
+    let text = world.http.get(format!("http://{}/metrics", world.admin)).send().await.unwrap().text().await.unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map(|value| value.parse().unwrap())
 }
 
 pub(crate) struct Token {
