@@ -117,17 +117,22 @@ async fn data_keys_of_quiet_conversations_are_wrapped_anew_in_the_background_and
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(replica.metric("chat_data_keys_to_rewrap").await, 0);
+    replica.stop().await;
     // A ring that lost a key before its time: what it wrapped is left as it is, and told of.
     platform.write_message_keys("mk-3", &[("mk-3", 3)]);
+    let replica = platform.start().await;
     while replica.metric("chat_data_keys_lost_total").await < 5 {
         assert!(std::time::Instant::now() < deadline, "nobody is told");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(conversations.count_documents(doc! {"dataKey.keyId": "mk-2"}).await.unwrap(), 5);
-    replica.stop().await;
+    assert_eq!(replica.get(&bob, &format!("/conversations/{group}/messages")).await.0, 500);
     // The key that came back opens everything again.
     platform.write_message_keys("mk-3", &[("mk-2", 2), ("mk-3", 3)]);
-    let replica = platform.start().await;
+    while conversations.count_documents(doc! {"dataKey.keyId": "mk-3"}).await.unwrap() < 5 {
+        assert!(std::time::Instant::now() < deadline, "the key that came back is not used");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     assert_eq!(replica.history(&bob, &group).await[0]["text"], "quiet from here on");
     replica.stop().await;
 }

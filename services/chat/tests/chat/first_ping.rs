@@ -1,7 +1,6 @@
 //! When the server pings: one interval after the handshake and no sooner, however a session begins.
 //!
-//! What the official protocol suites ask of a heartbeat, of the service itself; the suites as a whole are run against
-//! `examples/protocol_server.rs`.
+//! What the official protocol suites ask of a heartbeat, of the service itself; `tests/protocol.rs` runs the suites as a whole.
 
 use std::time::{Duration, Instant};
 

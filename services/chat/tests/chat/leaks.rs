@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::event::EXCHANGE;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Connection, ConnectionProperties};
 use mongodb::bson::{RawDocumentBuf, doc};
 use reqwest::Method;
@@ -84,6 +84,14 @@ async fn tap(rabbitmq_uri: &str) -> Heard {
         // It lasts as long as somebody listens.
         let _connection = connection;
         while let Some(Ok(delivery)) = deliveries.next().await {
+            hearing.add(delivery.routing_key.as_str().as_bytes());
+            for (name, value) in delivery.properties.headers().iter().flat_map(FieldTable::inner) {
+                hearing.add(name.as_str().as_bytes());
+                match value {
+                    AMQPValue::LongString(text) => hearing.add(text.as_bytes()),
+                    other => hearing.add(format!("{other:?}").as_bytes()),
+                }
+            }
             hearing.add(format!("{:?}", delivery.properties).as_bytes());
             hearing.add(&delivery.data);
         }

@@ -21,6 +21,9 @@ const RENEW_BELOW: Duration = Duration::from_secs(10);
 /// So long before its end the holder stops.
 const MARGIN: Duration = Duration::from_secs(3);
 
+/// How often it is tried to take a lease that somebody else has.
+const TRY_EVERY: Duration = Duration::from_secs(2);
+
 const DUPLICATE_KEY: i32 = 11_000;
 
 #[derive(Debug)]
@@ -30,13 +33,21 @@ pub(super) struct Lease {
     holder: String,
     /// Until when it is ours, by our own clock.
     until: Option<Instant>,
+    /// Not to be tried before; somebody else had it.
+    not_before: Option<Instant>,
 }
 
 impl Lease {
     pub(super) fn new(database: &Database, name: String, holder: String) -> Self {
         // A lease that could be rolled back would be nobody's and somebody's.
         let options = CollectionOptions::builder().write_concern(WriteConcern::majority()).build();
-        Self { leases: database.collection_with_options("outbox_leases", options), name, holder, until: None }
+        Self {
+            leases: database.collection_with_options("outbox_leases", options),
+            name,
+            holder,
+            until: None,
+            not_before: None,
+        }
     }
 
     /// Until when the work may be done: the lease is taken, or renewed if it runs short. None if somebody else has it.
@@ -45,7 +56,12 @@ impl Lease {
         if let Some(until) = self.until.filter(|until| *until > now + RENEW_BELOW) {
             return Ok(Some(until - MARGIN));
         }
-        self.until = if self.take().await? { Some(now + LIFE) } else { None };
+        if self.not_before.is_some_and(|not_before| now < not_before) {
+            return Ok(None);
+        }
+        let taken = self.take().await?;
+        self.until = taken.then(|| now + LIFE);
+        self.not_before = (!taken).then(|| now + TRY_EVERY);
         Ok(self.until.map(|until| until - MARGIN))
     }
 

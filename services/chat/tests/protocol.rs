@@ -1,10 +1,14 @@
-//! What the test suites of the Engine.IO and Socket.IO protocols want of a server, on 127.0.0.1:3000: an echo at `/engine.io/` and
-//! the namespaces `/` and `/custom` at `/socket.io/`, behind the same layer as the service's own sockets.
+//! The official test suites of the Engine.IO and Socket.IO protocols, against a server behind the same layer as the service's own sockets.
 //!
-//! The suites are in the repository socketio/socket.io, `docs/engine.io-protocol/v4-test-suite` and
-//! `docs/socket.io-protocol/v5-test-suite`; no registry has them. To run one: `cargo run --example protocol_server`, and there
-//! `npm ci && npm test`.
+//! The suites are in the repository socketio/socket.io, which no package registry has, so this runs only where a checkout of it is named:
+//! `CHAT_PROTOCOL_SUITES=<checkout> cargo test -p chat --test protocol -- --ignored`. They want a server on port 3000 with an echo at
+//! `/engine.io/` and the namespaces `/` and `/custom` at `/socket.io/`. What they say of heartbeats is tried of the service itself, and always, in
+//! `tests/chat/first_ping.rs`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +30,32 @@ const PING_TIMEOUT: Duration = Duration::from_millis(200);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_PAYLOAD: u64 = 1_000_000;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// Folders of the suites in the checkout.
+const SUITES: [&str; 2] = ["docs/engine.io-protocol/v4-test-suite", "docs/socket.io-protocol/v5-test-suite"];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a checkout of socketio/socket.io, named by CHAT_PROTOCOL_SUITES"]
+async fn the_official_protocol_suites_pass() {
+    let checkout = PathBuf::from(std::env::var_os("CHAT_PROTOCOL_SUITES").unwrap());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 3000)).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, server()).await });
+    for suite in SUITES {
+        let folder = checkout.join(suite);
+        let ran = tokio::task::spawn_blocking(move || {
+            if !folder.join("node_modules").exists() {
+                npm(&folder, &["ci", "--no-audit", "--no-fund"]);
+            }
+            npm(&folder, &["test"])
+        });
+        assert!(ran.await.unwrap(), "{suite} fails");
+    }
+}
+
+fn npm(folder: &Path, arguments: &[&str]) -> bool {
+    Command::new("npm").args(arguments).current_dir(folder).status().unwrap().success()
+}
+
+fn server() -> Router {
     let (layer, io) = SocketIo::builder()
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
@@ -42,11 +70,7 @@ async fn main() -> anyhow::Result<()> {
         .max_payload(MAX_PAYLOAD)
         .build();
     let echo = EngineIoLayer::from_config(Arc::new(Echo), config);
-    let router =
-        Router::new().layer(FirstPingLayer::new(layer, "/socket.io")).layer(FirstPingLayer::new(echo, "/engine.io"));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 3000)).await?;
-    axum::serve(listener, router).await?;
-    Ok(())
+    Router::new().layer(FirstPingLayer::new(layer, "/socket.io")).layer(FirstPingLayer::new(echo, "/engine.io"))
 }
 
 async fn on_connect(socket: SocketRef, TryData(auth): TryData<Value>) {
