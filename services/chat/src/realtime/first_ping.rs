@@ -1,9 +1,15 @@
-//! The first ping of a session after its interval, not at once.
+//! What the Engine.IO protocol asks of a server and the library does otherwise: the first ping of a session comes after its interval and not at
+//! once, and a poll that its client gives up ends the session.
 //!
 //! The library pings as soon as a session is open. The Engine.IO protocol lets the first ping come `pingInterval` after the handshake, as Node's
 //! server does, and a client may take one that comes before for a fault. So that first ping is answered here, before the client learns of its
 //! session; the next one comes when it should. Of a session that begins with polling, by one poll and one post on the client's behalf; of one
-//! that begins as a WebSocket, by [`Calm`], between the library and the connection. Everything else passes untouched.
+//! that begins as a WebSocket, by [`Calm`], between the library and the connection.
+//!
+//! What a poll that was given up would have brought has left the session's queue, perhaps, and has not arrived. The client connects again and
+//! resumes; its old session is closed on its behalf.
+//!
+//! Everything else passes untouched.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -24,6 +30,7 @@ use super::calm::Calm;
 const LARGEST_OPEN: usize = 4096;
 const PING: &[u8] = b"2";
 const PONG: &str = "3";
+const CLOSE: &str = "1";
 
 /// Wraps the layer of the library.
 #[derive(Clone, Debug)]
@@ -76,7 +83,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match opens(self.path, &request) {
+        match about(self.path, &request) {
             Some(Transport::WebSocket(key)) => {
                 let response = accept(self.service.clone(), request, &key);
                 Box::pin(async move { Ok(response) })
@@ -86,6 +93,19 @@ where
                 let opening = <S as Service<Request<Body>>>::call(&mut self.service, request);
                 Box::pin(async move { opened(service, path, opening.await?.map(Body::new)).await })
             }
+            Some(Transport::Polled) => {
+                let closing = on_behalf(Method::POST, request.uri(), CLOSE);
+                let close = self.service.clone().oneshot(closing);
+                let given_up = GivenUp(Some(Box::pin(async move {
+                    let _ = close.await;
+                })));
+                let polling = <S as Service<Request<Body>>>::call(&mut self.service, request);
+                Box::pin(async move {
+                    let response = polling.await?.map(Body::new);
+                    given_up.not_so();
+                    Ok(response)
+                })
+            }
             None => {
                 let answering = <S as Service<Request<Body>>>::call(&mut self.service, request);
                 Box::pin(async move { Ok(answering.await?.map(Body::new)) })
@@ -94,15 +114,18 @@ where
     }
 }
 
-/// How a session begins.
+/// What a request is about.
 enum Transport {
+    /// It opens a session by polling.
     Polling,
-    /// With the client's key, of which the answer to the handshake is made (RFC 6455, section 4.2.2).
+    /// It polls in a session that is there.
+    Polled,
+    /// It opens a session as a WebSocket. With the client's key, of which the answer to the handshake is made (RFC 6455, section 4.2.2).
     WebSocket(HeaderValue),
 }
 
-/// Whether a request opens a session. One that is faulty does not: the library says what is wrong with it.
-fn opens(path: &str, request: &Request<Body>) -> Option<Transport> {
+/// What a request is about, if it concerns us. One that is faulty does not: the library says what is wrong with it.
+fn about(path: &str, request: &Request<Body>) -> Option<Transport> {
     let rest = request.uri().path().strip_prefix(path)?;
     let mine = rest.is_empty() || rest.starts_with('/');
     if !mine || request.method() != Method::GET {
@@ -112,6 +135,7 @@ fn opens(path: &str, request: &Request<Body>) -> Option<Transport> {
     let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     match (of("EIO"), of("sid"), of("transport")) {
         (Some("4"), None, Some("polling")) => Some(Transport::Polling),
+        (Some("4"), Some(_), Some("polling")) => Some(Transport::Polled),
         (Some("4"), None, Some("websocket")) if is_upgrade(request.headers()) => {
             request.headers().get(header::SEC_WEBSOCKET_KEY).cloned().map(Transport::WebSocket)
         }
@@ -152,6 +176,32 @@ where
     response
 }
 
+/// Closes a session when dropped, which is when the poll for it is.
+struct GivenUp(Option<BoxFuture<'static, ()>>);
+
+impl GivenUp {
+    /// The poll was answered.
+    fn not_so(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        // Outside of a runtime the process is ending, and all sessions with it.
+        if let (Some(close), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(close);
+        }
+    }
+}
+
+fn on_behalf(method: Method, uri: &Uri, body: &'static str) -> Request<Body> {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = uri.clone();
+    request
+}
+
 #[derive(Deserialize)]
 struct Open {
     sid: String,
@@ -172,16 +222,10 @@ where
     if let Some(Open { sid }) = open.filter(|_| parts.status == StatusCode::OK)
         && let Ok(uri) = format!("{path}/?EIO=4&transport=polling&sid={sid}").parse::<Uri>()
     {
-        let on_behalf = |method: Method, body: Body| {
-            let mut request = Request::new(body);
-            *request.method_mut() = method;
-            *request.uri_mut() = uri.clone();
-            service.clone().oneshot(request)
-        };
-        let polled = on_behalf(Method::GET, Body::empty()).await?.map(Body::new);
+        let polled = service.clone().oneshot(on_behalf(Method::GET, &uri, "")).await?.map(Body::new);
         let packets = axum::body::to_bytes(polled.into_body(), LARGEST_OPEN).await.unwrap_or_default();
         if packets == PING {
-            on_behalf(Method::POST, Body::from(PONG)).await?;
+            service.oneshot(on_behalf(Method::POST, &uri, PONG)).await?;
         } else {
             tracing::error!(packets = packets.len(), "a session began with something else than a ping");
         }

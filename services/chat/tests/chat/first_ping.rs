@@ -5,6 +5,8 @@
 use std::time::{Duration, Instant};
 
 use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -104,5 +106,24 @@ async fn what_opens_no_session_is_refused_as_before() {
     let ended = timeout(PATIENCE, reqwest::get(&url)).await.unwrap().unwrap();
     assert_ne!(text(ended).await, "2");
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 400);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_poll_is_given_up_is_closed() {
+    let (_platform, replica) = start().await;
+    let url = open(&replica).await;
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut polling = TcpStream::connect(host).await.unwrap();
+    polling.write_all(format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+    // A post is answered by the session as long as it is there.
+    let post = async || reqwest::Client::new().post(&url).body("3").send().await.unwrap().status();
+    assert_eq!(post().await, 200);
+    drop(polling);
+    // Before the session would end for want of a pong.
+    let deadline = tokio::time::Instant::now() + INTERVAL * 3 / 2;
+    while post().await == 200 {
+        assert!(tokio::time::Instant::now() < deadline, "the session outlives its poll");
+    }
     replica.stop().await;
 }
