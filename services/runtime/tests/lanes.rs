@@ -25,6 +25,7 @@ use runtime::{
 };
 use tokio::task::JoinHandle;
 
+#[allow(dead_code, reason = "the events here have numbers, and are made here")]
 mod broker;
 
 use broker::{Broker, until};
