@@ -95,7 +95,7 @@ where
             }
             Some(Transport::Polled) => {
                 let closing = on_behalf(Method::POST, request.uri(), CLOSE);
-                let close = ServiceExt::<Request<Body>>::oneshot(self.service.clone(), closing);
+                let close = self.service.clone().oneshot(closing);
                 let given_up = GivenUp(Some(Box::pin(async move {
                     let _ = close.await;
                 })));
