@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
 
 /// Most different words of one text that it can be found by.
 pub(super) const MOST_WORDS: usize = 512;
@@ -15,7 +14,7 @@ const LONGEST_WORD: usize = 64;
 /// A word is what stands between characters that are neither letters nor digits. Chinese and Japanese leave no space between words:
 /// each two neighbouring characters of theirs count as one.
 pub(super) fn words(text: &str) -> BTreeSet<String> {
-    let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).nfc().collect();
+    let plain: String = text.nfkd().filter(|c| !is_accent(*c)).flat_map(char::to_lowercase).nfc().collect();
     let mut words = BTreeSet::new();
     for chunk in plain.split(|c: char| !c.is_alphanumeric()).filter(|chunk| !chunk.is_empty()) {
         let characters: Vec<char> = chunk.chars().collect();
@@ -31,6 +30,12 @@ pub(super) fn words(text: &str) -> BTreeSet<String> {
         }
     }
     words
+}
+
+/// Marks that people leave out when they search: accents of Latin, Greek and Cyrillic letters, points of Hebrew and Arabic ones. The vowel
+/// signs of Indic scripts are part of the word.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{65f}' | '\u{670}')
 }
 
 /// Han, Hiragana and Katakana.
@@ -54,11 +59,16 @@ mod tests {
         assert_eq!(of("Ｍeet at ﬁve (room 7)"), ["7", "at", "five", "meet", "room"]);
         assert_eq!(of("ΣΊΣΥΦΟΣ σίσυφοσ"), ["σισυφοσ"]);
         assert_eq!(of("한국어 텍스트"), ["텍스트", "한국어"]);
+        assert_eq!(
+            of("\u{5de}\u{5b7}\u{5d9}\u{5b4}\u{5dd} \u{643}\u{650}\u{62a}\u{64e}\u{627}\u{628}"),
+            ["\u{5de}\u{5d9}\u{5dd}", "\u{643}\u{62a}\u{627}\u{628}"]
+        );
+        assert_ne!(of("कि"), of("का"), "a vowel sign is no accent");
     }
 
     #[test]
     fn a_text_without_spaces_is_found_by_neighbouring_characters() {
-        assert_eq!(of("東京都で"), ["京都", "東京", "都て"]);
+        assert_eq!(of("東京都で"), ["京都", "東京", "都で"]);
         assert!(words("東京都").is_superset(&words("京都")));
         assert_eq!(of("東"), ["東"]);
         assert_eq!(of("rust入門"), ["rust", "入門"]);
