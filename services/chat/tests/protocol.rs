@@ -19,7 +19,8 @@ use engineioxide::config::EngineIoConfig;
 use engineioxide::handler::EngineIoHandler;
 use engineioxide::layer::EngineIoLayer;
 use engineioxide::{DisconnectReason, Str};
-use serde::de::{self, Visitor};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeTuple as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
@@ -80,12 +81,47 @@ fn server() -> Router {
 async fn on_connect(socket: SocketRef, TryData(auth): TryData<Value>) {
     // What a socket that is gone does not get is of no interest.
     let _ = socket.emit("auth", &auth.unwrap_or_else(|_| json!({})));
-    socket.on("message", async |socket: SocketRef, Data::<Vec<Argument>>(arguments)| {
+    socket.on("message", async |socket: SocketRef, Data::<Arguments>(arguments)| {
         let _ = socket.emit("message-back", &arguments);
     });
-    socket.on("message-with-ack", async |Data::<Vec<Argument>>(arguments), ack: AckSender| {
+    socket.on("message-with-ack", async |Data::<Arguments>(arguments), ack: AckSender| {
         let _ = ack.send(&arguments);
     });
+}
+
+/// All arguments of an event, however many: what looks like a tuple to the library.
+struct Arguments(Vec<Argument>);
+
+impl Serialize for Arguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut arguments = serializer.serialize_tuple(self.0.len())?;
+        for argument in &self.0 {
+            arguments.serialize_element(argument)?;
+        }
+        arguments.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Arguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Arguments;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("arguments")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Arguments, A::Error> {
+                let mut arguments = Vec::new();
+                while let Some(argument) = sequence.next_element()? {
+                    arguments.push(argument);
+                }
+                Ok(Arguments(arguments))
+            }
+        }
+        deserializer.deserialize_tuple_struct("Arguments", 0, All)
+    }
 }
 
 /// An argument of an event.

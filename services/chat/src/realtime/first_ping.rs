@@ -11,7 +11,9 @@
 //!
 //! Everything else passes untouched.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::BoxError;
@@ -31,12 +33,15 @@ const LARGEST_OPEN: usize = 4096;
 const PING: &[u8] = b"2";
 const PONG: &str = "3";
 const CLOSE: &str = "1";
+/// What the library says of a session that it does not know.
+const UNKNOWN_SESSION: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
 /// Wraps the layer of the library.
 #[derive(Clone, Debug)]
 pub struct FirstPingLayer<L> {
     layer: L,
     path: &'static str,
+    closing: Closing,
 }
 
 /// Wraps the service of the library.
@@ -44,6 +49,17 @@ pub struct FirstPingLayer<L> {
 pub struct FirstPing<S> {
     service: S,
     path: &'static str,
+    closing: Closing,
+}
+
+/// Sessions whose poll was given up and which the library does not know to be over yet.
+#[derive(Clone, Debug, Default)]
+struct Closing(Arc<Mutex<HashSet<String>>>);
+
+impl Closing {
+    fn with<R>(&self, work: impl FnOnce(&mut HashSet<String>) -> R) -> R {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A WebSocket that has been accepted, and the request for it: what the library takes besides HTTP requests.
@@ -53,7 +69,7 @@ impl<L> FirstPingLayer<L> {
     /// Around a layer that answers at `path`, which has no slash at its end.
     #[must_use]
     pub fn new(layer: L, path: &'static str) -> Self {
-        Self { layer, path }
+        Self { layer, path, closing: Closing::default() }
     }
 }
 
@@ -61,7 +77,7 @@ impl<L: Layer<S>, S> Layer<S> for FirstPingLayer<L> {
     type Service = FirstPing<L::Service>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        FirstPing { service: self.layer.layer(inner), path: self.path }
+        FirstPing { service: self.layer.layer(inner), path: self.path, closing: self.closing.clone() }
     }
 }
 
@@ -93,12 +109,20 @@ where
                 let opening = <S as Service<Request<Body>>>::call(&mut self.service, request);
                 Box::pin(async move { opened(service, path, opening.await?.map(Body::new)).await })
             }
-            Some(Transport::Polled) => {
-                let closing = on_behalf(Method::POST, request.uri(), CLOSE);
-                let close = self.service.clone().oneshot(closing);
-                let given_up = GivenUp(Some(Box::pin(async move {
-                    let _ = close.await;
-                })));
+            Some(Transport::Polled(session)) => {
+                if self.closing.with(|closing| closing.contains(&session)) {
+                    let mut over = Response::new(Body::from(UNKNOWN_SESSION));
+                    *over.status_mut() = StatusCode::BAD_REQUEST;
+                    return Box::pin(async move { Ok(over) });
+                }
+                let close = self.service.clone().oneshot(on_behalf(Method::POST, request.uri(), CLOSE));
+                let given_up = GivenUp {
+                    close: Some(Box::pin(async move {
+                        let _ = close.await;
+                    })),
+                    closing: self.closing.clone(),
+                    session,
+                };
                 let polling = <S as Service<Request<Body>>>::call(&mut self.service, request);
                 Box::pin(async move {
                     let response = polling.await?.map(Body::new);
@@ -118,8 +142,8 @@ where
 enum Transport {
     /// It opens a session by polling.
     Polling,
-    /// It polls in a session that is there.
-    Polled,
+    /// It polls in the session of this id.
+    Polled(String),
     /// It opens a session as a WebSocket. With the client's key, of which the answer to the handshake is made (RFC 6455, section 4.2.2).
     WebSocket(HeaderValue),
 }
@@ -135,7 +159,7 @@ fn about(path: &str, request: &Request<Body>) -> Option<Transport> {
     let of = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     match (of("EIO"), of("sid"), of("transport")) {
         (Some("4"), None, Some("polling")) => Some(Transport::Polling),
-        (Some("4"), Some(_), Some("polling")) => Some(Transport::Polled),
+        (Some("4"), Some(session), Some("polling")) => Some(Transport::Polled(session.to_owned())),
         (Some("4"), None, Some("websocket")) if is_upgrade(request.headers()) => {
             request.headers().get(header::SEC_WEBSOCKET_KEY).cloned().map(Transport::WebSocket)
         }
@@ -177,20 +201,29 @@ where
 }
 
 /// Closes a session when dropped, which is when the poll for it is.
-struct GivenUp(Option<BoxFuture<'static, ()>>);
+struct GivenUp {
+    close: Option<BoxFuture<'static, ()>>,
+    closing: Closing,
+    session: String,
+}
 
 impl GivenUp {
     /// The poll was answered.
     fn not_so(mut self) {
-        self.0 = None;
+        self.close = None;
     }
 }
 
 impl Drop for GivenUp {
     fn drop(&mut self) {
         // Outside of a runtime the process is ending, and all sessions with it.
-        if let (Some(close), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(close);
+        if let (Some(close), Ok(runtime)) = (self.close.take(), tokio::runtime::Handle::try_current()) {
+            let (closing, session) = (self.closing.clone(), std::mem::take(&mut self.session));
+            closing.with(|closing| closing.insert(session.clone()));
+            runtime.spawn(async move {
+                close.await;
+                closing.with(|closing| closing.remove(&session));
+            });
         }
     }
 }
