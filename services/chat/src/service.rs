@@ -20,7 +20,9 @@ use crate::conversations::Conversations;
 use crate::crypto::{KeyRing, Keys};
 use crate::http;
 use crate::messages::Messages;
+use crate::names::Names;
 use crate::realtime::{Attendance, Delivery, Events, Hub, Presence, Realtime, Revocations, fanout, inlet, layer};
+use crate::rewrapping::Rewrapping;
 use crate::settings::Settings;
 use crate::state::AppState;
 use crate::store::{MIGRATIONS, Store};
@@ -46,7 +48,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let keys = Keys::new(Watched::load(&settings.message_keys.file, KeyRing::parse)?);
     let store = Store::new(&database);
     let publisher = Publisher::new(rabbitmq.clone());
-    let message_outbox = outbox::Relay::new(store.messages(), publisher.clone(), clock.clone());
+    let message_outbox = outbox::Lanes::new(store.messages(), "conversationId", publisher.clone(), clock.clone());
     let conversation_outbox = outbox::Relay::new(store.conversations(), publisher, clock.clone());
 
     let hub = Hub::new(&metrics);
@@ -57,6 +59,8 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let attendance = Attendance::new(presence.clone(), store.clone(), fanout.clone());
     let delivery = Delivery::new(store.clone(), keys.clone(), hub.clone(), clock.clone(), inlet, outlet);
 
+    let names = Names::new(store.clone());
+    let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);
     let turns = Turns::default();
     let messages = Messages::new(
         store.clone(),
@@ -75,12 +79,13 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         attendance: attendance.clone(),
         hub,
         events: Events::new(conversations.clone(), messages.clone()),
+        names: names.clone(),
         clock,
     };
     // What serves the sockets goes on until the last of them is gone.
     let over = CancellationToken::new();
     let (sockets, end_of_sockets) = layer(realtime, &settings.sockets, shutdown.clone(), over.clone());
-    let router = http::router(AppState { conversations, messages, verifier }).layer(sockets);
+    let router = http::router(AppState { conversations, messages, names, verifier }).layer(sockets);
 
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let health = Health::new()
@@ -109,6 +114,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .metrics(metrics)
         .task("migrations", migrating)
         .task("delivery", delivery.run(over.clone()))
+        .task("rewrapping", rewrapping.run(shutdown.clone()))
         .task("fanout", relay.run(redis, revocations, over.clone()))
         .task("presence", attendance.run(over))
         .task("sockets", end_of_sockets)

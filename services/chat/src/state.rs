@@ -5,6 +5,7 @@ use runtime::identity::TokenVerifier;
 
 use crate::conversations::Conversations;
 use crate::messages::Messages;
+use crate::names::Names;
 
 /// The state of the routes.
 #[derive(Clone, FromRef)]
@@ -13,6 +14,8 @@ pub struct AppState {
     pub conversations: Conversations,
     /// Messages.
     pub messages: Messages,
+    /// Remembers by which names users can be mentioned.
+    pub names: Names,
     /// Verifies access tokens.
     pub verifier: TokenVerifier,
 }

@@ -32,6 +32,32 @@ pub struct Conversation {
     pub updated_at: Timestamp,
     /// How far each member has read, as a sequence number.
     pub read: BTreeMap<UserId, u64>,
+    /// What is the reader's alone. Only in answers to a request; what all members are told has none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
+}
+
+/// How a conversation stands for one of its members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Own {
+    /// Messages of others beyond the member's read mark, deleted ones not counted; 1000 stands for that many or more.
+    pub unread: u64,
+    /// Those of them that mention the member; 1000 stands for that many or more.
+    pub unread_mentions: u64,
+    /// Whether the member wants no notifications of it now, mentions excepted.
+    pub muted: bool,
+    /// Until when; absent if it is until they say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Timestamp>,
+}
+
+/// Body of `PUT /conversations/{id}/mute`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mute {
+    /// Until when; absent for as long as nobody says otherwise.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// Between whom a conversation is.

@@ -162,6 +162,9 @@ pub struct MessageCreated {
     /// Those of them whom the message mentions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mention_ids: Vec<UserId>,
+    /// Those of them who have muted the conversation: they are notified of what mentions them alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub muted_member_ids: Vec<UserId>,
 }
 
 /// Data of `message.edited`.
@@ -178,6 +181,9 @@ pub struct MessageEdited {
     pub editor_id: UserId,
     /// When.
     pub edited_at: Timestamp,
+    /// Members whom it mentions now and did not before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mention_ids: Vec<UserId>,
 }
 
 /// Data of `message.deleted`.
@@ -289,6 +295,7 @@ mod tests {
             member_ids: vec![sender_id],
             online_member_ids: vec![],
             mention_ids: vec![],
+            muted_member_ids: vec![],
         }
         .into()
     }

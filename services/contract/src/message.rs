@@ -34,6 +34,12 @@ pub struct Message {
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
+    /// The first message of the thread it belongs to, which is the one that the first answer answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<MessageId>,
+    /// The members whom it mentions, by `@name` or `@all`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mention_ids: Vec<UserId>,
     /// Who reacted, by emoji.
     #[serde(default)]
     pub reactions: BTreeMap<String, Vec<UserId>>,

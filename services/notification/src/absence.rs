@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use contract::{event::MessageCreated, id::UserId};
 
-/// The members who were not connected when the message was sent, each once and without its sender.
+/// The members who were not connected when the message was sent, each once and without its sender. Who has muted the conversation is
+/// among them only if the message mentions them.
 #[must_use]
 pub fn absent_members(message: &MessageCreated) -> BTreeSet<UserId> {
     let mut absent: BTreeSet<UserId> = message.member_ids.iter().copied().collect();
     for present in message.online_member_ids.iter().chain([&message.sender_id]) {
         absent.remove(present);
+    }
+    for muted in message.muted_member_ids.iter().filter(|user| !message.mention_ids.contains(user)) {
+        absent.remove(muted);
     }
     absent
 }
@@ -31,6 +35,7 @@ mod tests {
             member_ids: members.to_vec(),
             online_member_ids: online.to_vec(),
             mention_ids: Vec::new(),
+            muted_member_ids: Vec::new(),
         }
     }
 
@@ -39,6 +44,15 @@ mod tests {
         let [sender, online, away] = [(); 3].map(|()| UserId::generate());
         let told = absent_members(&message(sender, &[sender, online, away], &[online]));
         assert_eq!(told, BTreeSet::from([away]));
+    }
+
+    #[test]
+    fn who_has_muted_the_conversation_is_told_of_mentions_alone() {
+        let [sender, muted, mentioned] = [(); 3].map(|()| UserId::generate());
+        let mut message = message(sender, &[sender, muted, mentioned], &[]);
+        message.muted_member_ids = vec![muted, mentioned];
+        message.mention_ids = vec![mentioned];
+        assert_eq!(absent_members(&message), BTreeSet::from([mentioned]));
     }
 
     #[test]

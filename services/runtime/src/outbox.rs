@@ -4,6 +4,8 @@
 //! An event leaves the array only after the broker confirmed it, so each is published at least once, and of one document
 //! in order. A document's events are published at once when its writer calls [`Waker::wake`]; those that nobody woke us
 //! for (their writer crashed, or the broker was away) are found by a look at an index.
+//!
+//! Where events of several documents have one order, [`Lanes`] keep it.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -25,6 +27,11 @@ use crate::{
     shutdown::Shutdown,
     telemetry::chain,
 };
+
+mod lanes;
+mod lease;
+
+pub use lanes::{LANE, LANES, LaneWaker, Lanes, lane_of};
 
 /// How often the index is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

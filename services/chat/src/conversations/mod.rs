@@ -5,10 +5,11 @@ mod rules;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use contract::conversation::{Conversation, MemberRole, NewConversation};
+use contract::conversation::{Conversation, MemberRole, Mute, NewConversation, Own};
 use contract::event::Envelope;
 use contract::id::{ConversationId, UserId};
 use contract::problem::{FieldError, Problem};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use runtime::clock::Clock;
 use runtime::outbox::Waker;
@@ -17,8 +18,11 @@ use runtime::trace;
 use crate::SOURCE;
 use crate::crypto::{Keys, UnwrapError};
 use crate::realtime::{Fanout, Live};
-use crate::store::{Activity, Alteration, AsStoreError, Found, Store, StoreError, StoredConversation};
+use crate::store::{Activity, Alteration, AsStoreError, Found, Store, StoreError, StoredConversation, StoredMute};
 use crate::turns::Turns;
+
+/// So many conversations of a list are counted at a time.
+const AT_ONCE: usize = 8;
 
 /// Everything that is done with conversations. Clones share it.
 #[derive(Clone)]
@@ -107,19 +111,21 @@ impl Conversations {
         match store.create(conversation).await? {
             Found::Created(conversation) => {
                 waker.wake(id.to_string());
-                let view = conversation.view();
+                let view = Conversation { own: Some(Own::default()), ..conversation.view() };
                 let everybody = conversation.member_ids();
                 fanout.publish(vec![Live::conversation(conversation, everybody, Vec::new())]);
                 Ok(Opened { conversation: view, created: true })
             }
-            Found::Existing(conversation) => Ok(Opened { conversation: conversation.view(), created: false }),
+            Found::Existing(conversation) => {
+                Ok(Opened { conversation: self.seen_by(&conversation, creator).await?, created: false })
+            }
         }
     }
 
     /// The conversation, if the user is in it.
     pub async fn get(&self, id: ConversationId, user: UserId) -> Result<Conversation, ConversationError> {
-        let found = self.0.store.conversation_of(id, user).await?;
-        found.map(|conversation| conversation.view()).ok_or(ConversationError::NotFound)
+        let found = self.0.store.conversation_of(id, user).await?.ok_or(ConversationError::NotFound)?;
+        Ok(self.seen_by(&found, user).await?)
     }
 
     /// The user's conversations, the liveliest first, each with its place in the list.
@@ -130,7 +136,14 @@ impl Conversations {
         limit: usize,
     ) -> Result<Vec<(Activity, Conversation)>, ConversationError> {
         let found = self.0.store.list(user, after, limit).await?;
-        Ok(found.iter().map(|c| (Activity { at: c.activity_at, id: c.id }, c.view())).collect())
+        let seen = stream::iter(found).map(|conversation| {
+            let this = self.clone();
+            async move {
+                let place = Activity { at: conversation.activity_at, id: conversation.id };
+                Ok((place, this.seen_by(&conversation, user).await?))
+            }
+        });
+        seen.buffered(AT_ONCE).try_collect().await
     }
 
     /// Changes a conversation and returns it as it then is. Doing what has already been done changes nothing.
@@ -151,17 +164,46 @@ impl Conversations {
         };
         let after = store.alter(id, now, trace::current(), decide).await?;
         let before = before.ok_or(ConversationError::NotFound)?;
-        let Some(after) = after else { return Ok(before.view()) };
+        let Some(after) = after else { return Ok(self.seen_by(&before, by).await?) };
         waker.wake(id.to_string());
         if after.deleted_at.is_some() {
             keys.forget(id);
         }
-        let view = after.view();
+        let view = self.seen_by(&after, by).await?;
         let newcomers = not_in(&after, &before);
         let leavers = not_in(&before, &after);
         fanout.publish(vec![Live::conversation(after, newcomers, leavers)]);
         drop(turn);
         Ok(view)
+    }
+
+    /// Mutes a conversation for a member until a moment, or until they say otherwise; `None` ends that. Gives it as the member sees it then.
+    pub async fn mute(
+        &self,
+        id: ConversationId,
+        user: UserId,
+        mute: Option<Mute>,
+    ) -> Result<Conversation, ConversationError> {
+        if let Some(fault) = mute.and_then(|mute| rules::mute_fault(mute, self.0.clock.now())) {
+            return Err(ConversationError::Invalid(vec![fault]));
+        }
+        let mute = mute.map(|Mute { until }| StoredMute { until });
+        let after = self.0.store.mute(id, user, mute).await?.ok_or(ConversationError::NotFound)?;
+        Ok(self.seen_by(&after, user).await?)
+    }
+
+    /// The conversation with what is the user's own, if they are a member.
+    async fn seen_by(&self, conversation: &StoredConversation, user: UserId) -> Result<Conversation, StoreError> {
+        let view = conversation.view();
+        if conversation.role_of(user).is_none() {
+            return Ok(view);
+        }
+        let mark = conversation.read.get(&user).copied().unwrap_or(0);
+        let (unread, unread_mentions) =
+            if mark < conversation.seq { self.0.store.unread(conversation.id, user, mark).await? } else { (0, 0) };
+        let mute = conversation.mute_of(user, self.0.clock.now());
+        let muted_until = mute.and_then(|mute| mute.until);
+        Ok(Conversation { own: Some(Own { unread, unread_mentions, muted: mute.is_some(), muted_until }), ..view })
     }
 
     /// Marks everything up to `seq` as read by the user; gives the mark as it then is.

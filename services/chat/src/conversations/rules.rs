@@ -1,8 +1,8 @@
 //! Who may open, change and leave a conversation, and what it is then. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use contract::conversation::{ConversationType, MemberRole, NewConversation};
+use contract::conversation::{ConversationType, MemberRole, Mute, NewConversation};
 use contract::event::{ConversationCreated, Event, MemberAdded, MemberRemoved};
 use contract::id::{ConversationId, UserId};
 use contract::problem::FieldError;
@@ -67,7 +67,8 @@ pub(super) fn opened(
         created_by: creator,
         seq: 0,
         data_key: None,
-        read: std::collections::BTreeMap::new(),
+        read: BTreeMap::new(),
+        mutes: BTreeMap::new(),
         last_message_at: None,
         activity_at: now,
         created_at: now,
@@ -129,6 +130,8 @@ pub(super) fn joined(
     let conversation_id = conversation.id;
     let events = users.iter().map(|user| MemberAdded { conversation_id, user_id: *user, role, added_by: by }.into());
     let events = events.collect();
+    // What was said before they came is there to be read, and is not what they have missed.
+    conversation.read.extend(users.iter().map(|user| (*user, conversation.seq)));
     conversation.members.extend(users.into_iter().map(|user_id| StoredMember { user_id, role, joined_at: now }));
     Ok(Alteration::To(Box::new(conversation), events))
 }
@@ -176,6 +179,7 @@ pub(super) fn left(
     }
     conversation.members.retain(|member| member.user_id != user);
     conversation.read.remove(&user);
+    conversation.mutes.remove(&user);
     if theirs == MemberRole::Owner {
         // `max_by_key` takes the last of equals, and the longest-standing come first.
         let heir = conversation.members.iter_mut().rev().max_by_key(|member| member.role);
@@ -206,9 +210,16 @@ pub(super) fn ended(
     Ok(Alteration::To(Box::new(conversation), events))
 }
 
+/// The fault of a mute, if it has one.
+pub(super) fn mute_fault(mute: Mute, now: Timestamp) -> Option<FieldError> {
+    let past = mute.until.is_some_and(|until| until <= now);
+    past.then(|| fault("until", "must lie in the future; leave it out to mute without an end"))
+}
+
 fn end(conversation: &mut StoredConversation, now: Timestamp) {
     conversation.members.clear();
     conversation.read.clear();
+    conversation.mutes.clear();
     conversation.data_key = None;
     conversation.title = None;
     conversation.deleted_at = Some(now);

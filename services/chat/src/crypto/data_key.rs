@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use aes_gcm::aead::{Aead as _, Payload};
-use aes_gcm::{Aes256Gcm, KeyInit as _, Nonce};
-use contract::id::ConversationId;
+use contract::id::{ConversationId, MessageId};
 use mongodb::bson::{Binary, spec::BinarySubtype};
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::aead::{decrypt, derive, encrypt};
 use super::{KEY_LENGTH, KeyRing, NONCE_LENGTH};
 
 /// The key that seals the messages of one conversation. It lives in memory only.
@@ -47,8 +46,14 @@ impl DataKey {
         Self(key)
     }
 
-    pub(super) fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new((&*self.0).into())
+    pub(super) fn bytes(&self) -> &[u8; KEY_LENGTH] {
+        &self.0
+    }
+
+    /// The key that seals the texts of one message, and nothing else. So however many messages a conversation has, no key is used more
+    /// often than a message has been edited, which is bounded, far below the 2^32 uses that random nonces allow a key (NIST SP 800-38D, 8.3).
+    pub(super) fn message_key(&self, conversation: ConversationId, message: MessageId) -> Zeroizing<[u8; KEY_LENGTH]> {
+        derive(&self.0, format!("chatplatform/message-key/1/{conversation}/{message}").as_bytes())
     }
 
     /// Wraps the key by the ring's current key-encryption key, for this conversation.
@@ -63,9 +68,8 @@ impl DataKey {
         let mut nonce = [0; NONCE_LENGTH];
         rng.fill_bytes(&mut nonce);
         let aad = associated_data(conversation, &key_id);
-        let ciphertext = Aes256Gcm::new(key.into())
-            .encrypt(&Nonce::from(nonce), Payload { msg: &*self.0, aad: &aad })
-            .map_err(|_| UnwrapError::Damaged)?;
+        let ciphertext =
+            encrypt(&wrapping_key(key, conversation), nonce, &aad, &*self.0).map_err(|_| UnwrapError::Damaged)?;
         Ok(WrappedKey { key_id, nonce: binary(nonce.to_vec()), ciphertext: binary(ciphertext) })
     }
 }
@@ -74,12 +78,9 @@ impl WrappedKey {
     /// Unwraps the key by the ring's key of the same id.
     pub fn unwrap(&self, ring: &KeyRing, conversation: ConversationId) -> Result<DataKey, UnwrapError> {
         let key = ring.key(&self.key_id).ok_or_else(|| UnwrapError::UnknownKey(self.key_id.clone()))?;
-        let nonce = <[u8; NONCE_LENGTH]>::try_from(self.nonce.bytes.as_slice()).map_err(|_| UnwrapError::Damaged)?;
         let aad = associated_data(conversation, &self.key_id);
-        let bytes = Aes256Gcm::new(key.into())
-            .decrypt(&Nonce::from(nonce), Payload { msg: &self.ciphertext.bytes, aad: &aad })
-            .map(Zeroizing::new)
-            .map_err(|_| UnwrapError::Damaged)?;
+        let key = wrapping_key(key, conversation);
+        let bytes = decrypt(&key, &self.nonce.bytes, &aad, &self.ciphertext.bytes).map_err(|_| UnwrapError::Damaged)?;
         let mut data_key = Zeroizing::new([0; KEY_LENGTH]);
         if bytes.len() != KEY_LENGTH {
             return Err(UnwrapError::Damaged);
@@ -91,6 +92,11 @@ impl WrappedKey {
 
 pub(super) fn binary(bytes: Vec<u8>) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes }
+}
+
+/// The key that wraps the data key of one conversation: a key-encryption key itself may wrap any number of them.
+fn wrapping_key(key: &[u8; KEY_LENGTH], conversation: ConversationId) -> Zeroizing<[u8; KEY_LENGTH]> {
+    derive(key, format!("chatplatform/wrapping-key/1/{conversation}").as_bytes())
 }
 
 /// The conversation's id has a fixed length, so nothing can be moved between the parts.

@@ -1,16 +1,16 @@
 //! The sealed text of one message.
 
-use aes_gcm::Nonce;
-use aes_gcm::aead::{Aead as _, Payload};
 use contract::id::{ConversationId, MessageId, UserId};
 use mongodb::bson::Binary;
 use rand::CryptoRng;
 use serde::{Deserialize, Serialize};
 
+use super::aead::{decrypt, encrypt};
 use super::data_key::binary;
 use super::{DataKey, NONCE_LENGTH};
 
-/// What a sealed text is bound to: moved to another conversation, message or sender, it does not open.
+/// What a sealed text is bound to: moved to another conversation, message or sender, it does not open; nor does an earlier text of the
+/// same message in the place of a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The conversation of the message.
@@ -19,6 +19,8 @@ pub struct Binding {
     pub message: MessageId,
     /// Who wrote it.
     pub sender: UserId,
+    /// How often the text had been edited: 0 for the first one.
+    pub revision: u32,
 }
 
 /// A text as it is stored and as it travels between replicas.
@@ -43,28 +45,25 @@ impl Sealed {
     pub fn seal(key: &DataKey, bound: Binding, text: &str, rng: &mut impl CryptoRng) -> Result<Self, OpenError> {
         let mut nonce = [0; NONCE_LENGTH];
         rng.fill_bytes(&mut nonce);
-        let ciphertext = key
-            .cipher()
-            .encrypt(&Nonce::from(nonce), Payload { msg: text.as_bytes(), aad: &bound.associated_data() })
-            .map_err(|_| OpenError)?;
+        let key = key.message_key(bound.conversation, bound.message);
+        let ciphertext = encrypt(&key, nonce, &bound.associated_data(), text.as_bytes()).map_err(|_| OpenError)?;
         Ok(Self { nonce: binary(nonce.to_vec()), ciphertext: binary(ciphertext) })
     }
 
     /// Decrypts the text, if it was sealed under this key for this message.
     pub fn open(&self, key: &DataKey, bound: Binding) -> Result<String, OpenError> {
-        let nonce = <[u8; NONCE_LENGTH]>::try_from(self.nonce.bytes.as_slice()).map_err(|_| OpenError)?;
-        let text = key
-            .cipher()
-            .decrypt(&Nonce::from(nonce), Payload { msg: &self.ciphertext.bytes, aad: &bound.associated_data() })
+        let key = key.message_key(bound.conversation, bound.message);
+        let text = decrypt(&key, &self.nonce.bytes, &bound.associated_data(), &self.ciphertext.bytes)
             .map_err(|_| OpenError)?;
-        String::from_utf8(text).map_err(|_| OpenError)
+        std::str::from_utf8(&text).map(str::to_owned).map_err(|_| OpenError)
     }
 }
 
 impl Binding {
     /// Identifiers have a fixed length, so two bindings never share a spelling.
     fn associated_data(&self) -> Vec<u8> {
-        format!("chatplatform/message/1/{}/{}/{}", self.conversation, self.message, self.sender).into_bytes()
+        let Self { conversation, message, sender, revision } = self;
+        format!("chatplatform/message/1/{conversation}/{message}/{sender}/{revision}").into_bytes()
     }
 }
 
@@ -76,7 +75,8 @@ mod tests {
     use super::*;
 
     fn binding() -> Binding {
-        Binding { conversation: ConversationId::generate(), message: MessageId::generate(), sender: UserId::generate() }
+        let (conversation, message, sender) = (ConversationId::generate(), MessageId::generate(), UserId::generate());
+        Binding { conversation, message, sender, revision: 0 }
     }
 
     proptest! {
@@ -122,6 +122,26 @@ mod tests {
             assert_eq!(sealed.open(&key, moved), Err(OpenError));
         }
         assert_eq!(sealed.open(&DataKey::generate(&mut rand::rng()), bound), Err(OpenError));
+    }
+
+    #[test]
+    fn a_text_that_has_been_edited_does_not_open_in_the_place_of_the_new_one() {
+        let (key, first) = (DataKey::generate(&mut rand::rng()), binding());
+        let edited = Binding { revision: 1, ..first };
+        let old = Sealed::seal(&key, first, "I agree", &mut rand::rng()).unwrap();
+        let new = Sealed::seal(&key, edited, "I refuse", &mut rand::rng()).unwrap();
+        assert_eq!(old.open(&key, edited), Err(OpenError));
+        assert_eq!(new.open(&key, first), Err(OpenError));
+    }
+
+    #[test]
+    fn each_message_is_sealed_by_a_key_of_its_own() {
+        let (key, bound, other) = (DataKey::generate(&mut rand::rng()), binding(), binding());
+        let of = |conversation, message| key.message_key(conversation, message).to_vec();
+        let here = of(bound.conversation, bound.message);
+        assert_ne!(here, of(bound.conversation, other.message));
+        assert_ne!(here, of(other.conversation, bound.message));
+        assert_ne!(here, key.bytes().to_vec());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use contract::id::ConversationId;
 use moka::sync::Cache;
 use runtime::watched::Watched;
+use tokio::sync::watch;
 
 use super::{DataKey, KeyRing, UnwrapError, WrappedKey};
 
@@ -52,6 +53,18 @@ impl Keys {
             return Ok(None);
         }
         self.unwrap(conversation, wrapped)?.wrap(&ring, conversation, &mut rand::rng()).map(Some)
+    }
+
+    /// Id of the key-encryption key that wraps new data keys.
+    #[must_use]
+    pub fn current_id(&self) -> String {
+        self.ring.get().current_id().to_owned()
+    }
+
+    /// A receiver that changes each time the ring does.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.ring.changes()
     }
 
     /// Forgets the key of a conversation that is no more.

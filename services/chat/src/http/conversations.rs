@@ -1,10 +1,10 @@
-//! `/conversations`, `/conversations/{id}` and `/conversations/{id}/read`.
+//! `/conversations`, `/conversations/{id}`, `/conversations/{id}/read` and `/conversations/{id}/mute`.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
-use contract::conversation::{Conversation, NewConversation, Read};
+use contract::conversation::{Conversation, Mute, NewConversation, Read};
 use contract::id::ConversationId;
 use contract::page::{Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/conversations", get(list).post(open))
         .route("/conversations/{id}", get(show).patch(rename).delete(remove))
         .route("/conversations/{id}/read", put(mark_read))
+        .route("/conversations/{id}/mute", put(mute).delete(unmute))
 }
 
 /// The caller's conversations, the liveliest first. Any user.
@@ -95,4 +96,20 @@ async fn mark_read(
 ) -> ApiResult<Json<Mark>> {
     let seq = state.conversations.read(id, me.user_id, seq).await?;
     Ok(Json(Mark { conversation_id: id, seq }))
+}
+
+/// Mutes the conversation for the caller: no notifications but of mentions. Members.
+async fn mute(
+    State(state): State<AppState>,
+    me: Identity,
+    Path(id): Path<ConversationId>,
+    Json(mute): Json<Mute>,
+) -> ApiResult<Json<Conversation>> {
+    Ok(Json(state.conversations.mute(id, me.user_id, Some(mute)).await?))
+}
+
+/// Ends that. Members.
+async fn unmute(State(state): State<AppState>, me: Identity, Path(id): Path<ConversationId>) -> ApiResult<StatusCode> {
+    state.conversations.mute(id, me.user_id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,9 @@
-//! `/conversations/{id}/messages`, `/conversations/{id}/messages/{messageId}` and `/conversations/{id}/changes`.
+//! `/conversations/{id}/messages`, `/conversations/{id}/messages/{messageId}`, its `/thread`, and `/conversations/{id}/changes`.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, patch};
+use axum::routing::get;
 use contract::id::{ConversationId, MessageId};
 use contract::message::{EditMessage, NewMessage};
 use contract::page::{Cursor, Page, PageQuery};
@@ -19,7 +19,8 @@ use crate::state::AppState;
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/conversations/{id}/messages", get(history).post(send))
-        .route("/conversations/{id}/messages/{message}", patch(edit).delete(remove))
+        .route("/conversations/{id}/messages/{message}", get(show).patch(edit).delete(remove))
+        .route("/conversations/{id}/messages/{message}/thread", get(thread))
         .route("/conversations/{id}/changes", get(changes))
 }
 
@@ -47,6 +48,28 @@ async fn send(
     message.nonce = message.nonce.or(key);
     let sent = state.messages.send(id, me.user_id, message).await?;
     Ok((StatusCode::CREATED, Json(sent)))
+}
+
+/// One message. Members.
+async fn show(
+    State(state): State<AppState>,
+    me: Identity,
+    Path((id, message)): Path<(ConversationId, MessageId)>,
+) -> ApiResult<Json<MessageView>> {
+    Ok(Json(state.messages.get(id, me.user_id, message).await?))
+}
+
+/// The answers in the thread that a message begins or belongs to, newest first. Members.
+async fn thread(
+    State(state): State<AppState>,
+    me: Identity,
+    Path((id, message)): Path<(ConversationId, MessageId)>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<MessageView>>> {
+    let limit = page.limit(50, 200);
+    let before = page.position::<u64>().map_err(bad_cursor)?;
+    let found = state.messages.thread(id, me.user_id, message, before, limit + 1).await?;
+    Ok(Json(Page::from_one_more(found, limit, |last| last.message.seq)))
 }
 
 /// Gives a message another text. Its sender.

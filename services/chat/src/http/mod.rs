@@ -4,10 +4,13 @@ mod conversations;
 mod members;
 mod messages;
 mod reactions;
+mod search;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use contract::page::InvalidCursor;
 use contract::problem::Problem;
 use runtime::problem::ApiError;
@@ -24,8 +27,18 @@ pub fn router(state: AppState) -> Router {
         .merge(conversations::routes())
         .merge(members::routes())
         .merge(messages::routes())
-        .merge(reactions::routes());
+        .merge(reactions::routes())
+        .merge(search::routes())
+        .route_layer(middleware::from_fn_with_state(state.clone(), remember_name));
     Router::new().nest("/api/v1", routes).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(state)
+}
+
+/// Whoever asks for something can be mentioned from then on.
+async fn remember_name(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if let Ok(identity) = state.verifier.verify_headers(request.headers()) {
+        state.names.saw(&identity).await;
+    }
+    next.run(request).await
 }
 
 /// The `Idempotency-Key` of a request, if it has one: 1 to 64 visible characters.

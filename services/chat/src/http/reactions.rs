@@ -1,21 +1,25 @@
-//! `.../messages/{messageId}/reactions/{emoji}` and `.../messages/{messageId}/pin`.
+//! `.../messages/{messageId}/reactions/{emoji}`, `.../messages/{messageId}/pin` and `/conversations/{id}/pins`.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::put;
+use axum::routing::{get, put};
 use contract::id::{ConversationId, MessageId};
-use runtime::extract::{Json, Path};
+use contract::page::{Page, PageQuery};
+use runtime::extract::{Json, Path, Query};
 use runtime::identity::Identity;
 use runtime::problem::ApiResult;
 
+use super::bad_cursor;
 use crate::messages::{Edit, MessageView};
 use crate::state::AppState;
+use crate::store::PinPlace;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/conversations/{id}/messages/{message}/reactions/{emoji}", put(react).delete(unreact))
         .route("/conversations/{id}/messages/{message}/pin", put(pin).delete(unpin))
+        .route("/conversations/{id}/pins", get(pins))
 }
 
 /// Adds the caller's reaction. Members.
@@ -54,4 +58,17 @@ async fn unpin(
 ) -> ApiResult<StatusCode> {
     state.messages.edit(id, message, me.user_id, Edit::Pin(false)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pinned messages, those last pinned first. Members.
+async fn pins(
+    State(state): State<AppState>,
+    me: Identity,
+    Path(id): Path<ConversationId>,
+    Query(page): Query<PageQuery>,
+) -> ApiResult<Json<Page<MessageView>>> {
+    let limit = page.limit(50, 200);
+    let behind = page.position::<PinPlace>().map_err(bad_cursor)?;
+    let found = state.messages.pins(id, me.user_id, behind, limit + 1).await?;
+    Ok(Json(Page::from_one_more(found, limit, |last| last.pinned_at.map(|at| PinPlace { at, id: last.message.id }))))
 }

@@ -1,28 +1,32 @@
 //! Messages: sending, changing and reading them.
 
 pub mod draft;
+mod mentions;
 mod rules;
+mod search;
 mod send;
 mod view;
+mod words;
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use contract::conversation::MemberRole;
 use contract::id::{ConversationId, MessageId, UserId};
 use contract::message::NewMessage;
 use contract::problem::{FieldError, Problem};
 use runtime::clock::Clock;
-use runtime::outbox::Waker;
+use runtime::outbox::LaneWaker;
 use runtime::trace;
 
-use crate::crypto::{Binding, Keys, OpenError, Sealed, UnwrapError, WrappedKey};
+use crate::crypto::{DataKey, Keys, OpenError, Sealed, UnwrapError, WrappedKey};
 use crate::realtime::{Fanout, Live, Presence};
-use crate::store::{AsStoreError, Change, Store, StoreError, StoredConversation, StoredMessage};
+use crate::store::{AsStoreError, Change, PinPlace, Store, StoreError, StoredConversation, StoredMessage, StoredName};
 use crate::turns::Turns;
-use rules::By;
+use mentions::Mentions;
+use rules::{By, Rewritten};
 use send::Waiting;
 pub use view::{MessageView, view};
+use words::words;
 
 /// Everything that is done with messages. Clones share it.
 #[derive(Clone)]
@@ -32,7 +36,7 @@ struct Inner {
     store: Store,
     keys: Keys,
     fanout: Fanout,
-    waker: Waker,
+    waker: LaneWaker,
     presence: Presence,
     clock: Clock,
     turns: Turns,
@@ -60,6 +64,9 @@ pub enum MessageError {
     /// There is no room for another emoji.
     #[error("too many different reactions")]
     TooManyReactions,
+    /// The text has been edited as often as it may be.
+    #[error("edited too often")]
+    TooManyEdits,
     /// The conversation's key cannot be had.
     #[error(transparent)]
     Key(#[from] UnwrapError),
@@ -92,7 +99,14 @@ pub enum Edit {
 impl Messages {
     /// Over the given store; `waker` is that of the outbox of messages.
     #[must_use]
-    pub fn new(store: Store, keys: Keys, live: (Fanout, Presence), waker: Waker, clock: Clock, turns: Turns) -> Self {
+    pub fn new(
+        store: Store,
+        keys: Keys,
+        live: (Fanout, Presence),
+        waker: LaneWaker,
+        clock: Clock,
+        turns: Turns,
+    ) -> Self {
         let (fanout, presence) = live;
         Self(Arc::new(Inner { store, keys, fanout, waker, presence, clock, turns, waiting: Waiting::default() }))
     }
@@ -124,23 +138,21 @@ impl Messages {
         if let Some(fault) = fault {
             return Err(MessageError::Invalid(vec![fault]));
         }
-        let key = self.key_for(conversation, user).await?;
-        let sealed = match &edit {
-            Edit::Text(text) => {
-                let bound = Binding { conversation, message, sender: user };
-                Some(Sealed::seal(&keys.unwrap(conversation, &key)?, bound, text, &mut rand::rng())?)
-            }
+        let (found, key) = self.conversation_for(conversation, user).await?;
+        let text = match &edit {
+            Edit::Text(text) => Some(NewText::prepare(store, keys.unwrap(conversation, &key)?, &found, text).await?),
             _ => None,
         };
         let now = clock.now();
         let mut as_it_was = None;
         let decide = |conversation: Option<&StoredConversation>, message: Option<StoredMessage>, seq| {
-            let role = role(conversation, user)?;
+            let conversation = conversation.ok_or(MessageError::NoConversation)?;
+            let role = conversation.role_of(user).ok_or(MessageError::NoConversation)?;
             let message = message.ok_or(MessageError::NoMessage)?;
             as_it_was = Some(message.clone());
             let by = By { user, role, now, seq };
-            match (&edit, &sealed) {
-                (Edit::Text(_), Some(sealed)) => rules::edited(message, sealed.clone(), by),
+            match (&edit, &text) {
+                (Edit::Text(_), Some(text)) => rules::edited(&message, by, |next| text.rewrite(next, conversation)),
                 (Edit::Delete, _) => rules::deleted(message, by),
                 (Edit::React(emoji), _) => rules::reacted(message, emoji, by),
                 (Edit::Unreact(emoji), _) => rules::unreacted(message, emoji, by),
@@ -152,7 +164,7 @@ impl Messages {
         let changed = store.change(conversation, message, now, trace::current(), decide).await?;
         if let Some(written) = &changed {
             if !written.written.outbox.is_empty() {
-                waker.wake(message.to_string());
+                waker.wake(&conversation.to_string());
             }
             fanout.publish(vec![Live::message(&written.conversation, &key, written.written.clone())]);
         }
@@ -169,7 +181,7 @@ impl Messages {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<MessageView>, MessageError> {
-        let key = self.key_for(conversation, reader).await?;
+        let (_, key) = self.conversation_for(conversation, reader).await?;
         let found = self.0.store.history(conversation, before, limit).await?;
         self.views(&key, &found)
     }
@@ -182,8 +194,49 @@ impl Messages {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageView>, MessageError> {
-        let key = self.key_for(conversation, reader).await?;
+        let (_, key) = self.conversation_for(conversation, reader).await?;
         let found = self.0.store.changes(conversation, after, limit).await?;
+        self.views(&key, &found)
+    }
+
+    /// One message.
+    pub async fn get(
+        &self,
+        conversation: ConversationId,
+        reader: UserId,
+        id: MessageId,
+    ) -> Result<MessageView, MessageError> {
+        let (_, key) = self.conversation_for(conversation, reader).await?;
+        let found = self.0.store.message(conversation, id).await?.ok_or(MessageError::NoMessage)?;
+        view(&self.0.keys, &key, &found)
+    }
+
+    /// The answers in the thread of a message, those with a place before `before`, newest first; at most `limit`.
+    pub async fn thread(
+        &self,
+        conversation: ConversationId,
+        reader: UserId,
+        message: MessageId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<MessageView>, MessageError> {
+        let (_, key) = self.conversation_for(conversation, reader).await?;
+        let store = &self.0.store;
+        let thread = store.message(conversation, message).await?.ok_or(MessageError::NoMessage)?.thread();
+        let found = store.thread(conversation, thread, before, limit).await?;
+        self.views(&key, &found)
+    }
+
+    /// Pinned messages, those last pinned first, from behind a place on; at most `limit`.
+    pub async fn pins(
+        &self,
+        conversation: ConversationId,
+        reader: UserId,
+        behind: Option<PinPlace>,
+        limit: usize,
+    ) -> Result<Vec<MessageView>, MessageError> {
+        let (_, key) = self.conversation_for(conversation, reader).await?;
+        let found = self.0.store.pins(conversation, behind, limit).await?;
         self.views(&key, &found)
     }
 
@@ -216,9 +269,14 @@ impl Messages {
         Ok(resumed)
     }
 
-    async fn key_for(&self, conversation: ConversationId, member: UserId) -> Result<WrappedKey, MessageError> {
-        let found = self.0.store.conversation_of(conversation, member).await?;
-        found.and_then(|conversation| conversation.data_key).ok_or(MessageError::NoConversation)
+    async fn conversation_for(
+        &self,
+        id: ConversationId,
+        member: UserId,
+    ) -> Result<(StoredConversation, WrappedKey), MessageError> {
+        let found = self.0.store.conversation_of(id, member).await?.ok_or(MessageError::NoConversation)?;
+        let key = found.data_key.clone().ok_or(MessageError::NoConversation)?;
+        Ok((found, key))
     }
 
     fn views(&self, key: &WrappedKey, stored: &[StoredMessage]) -> Result<Vec<MessageView>, MessageError> {
@@ -235,8 +293,35 @@ pub struct Resumed {
     pub more: Vec<ConversationId>,
 }
 
-fn role(conversation: Option<&StoredConversation>, user: UserId) -> Result<MemberRole, MessageError> {
-    conversation.and_then(|conversation| conversation.role_of(user)).ok_or(MessageError::NoConversation)
+/// A text on its way into a message that is there.
+struct NewText<'a> {
+    key: DataKey,
+    text: &'a str,
+    mentions: Mentions,
+    /// Who of the members has a name that it mentions.
+    known: Vec<StoredName>,
+}
+
+impl<'a> NewText<'a> {
+    async fn prepare(
+        store: &Store,
+        key: DataKey,
+        conversation: &StoredConversation,
+        text: &'a str,
+    ) -> Result<Self, StoreError> {
+        let mentions = Mentions::of(text);
+        let known = store.named(&conversation.member_ids(), &mentions.names).await?;
+        Ok(Self { key, text, mentions, known })
+    }
+
+    /// Seals it for the message as it will be.
+    fn rewrite(&self, next: &StoredMessage, conversation: &StoredConversation) -> Result<Rewritten, MessageError> {
+        Ok(Rewritten {
+            content: Sealed::seal(&self.key, next.binding(), self.text, &mut rand::rng())?,
+            tokens: self.key.search_key(next.conversation_id).tokens(&words(self.text)),
+            mention_ids: self.mentions.members(conversation, next.sender_id, &self.known),
+        })
+    }
 }
 
 impl From<StoreError> for MessageError {
@@ -265,6 +350,10 @@ impl From<MessageError> for Problem {
             MessageError::TooManyReactions => {
                 let detail = format!("A message takes at most {} different reactions.", rules::MOST_REACTIONS);
                 Self::new(StatusCode::CONFLICT, "too-many-reactions", "There are too many reactions").detail(detail)
+            }
+            MessageError::TooManyEdits => {
+                let detail = format!("A message may be edited {} times.", rules::MOST_EDITS);
+                Self::new(StatusCode::CONFLICT, "too-many-edits", "There are too many edits").detail(detail)
             }
             MessageError::Key(_) | MessageError::Open(_) => Self::internal(),
             MessageError::Store(_) | MessageError::Interrupted => {

@@ -4,6 +4,7 @@ use contract::conversation::MemberRole;
 use contract::event::{Event, MessageDeleted, MessageEdited};
 use contract::id::UserId;
 use jiff::Timestamp;
+use mongodb::bson::Binary;
 
 use super::MessageError;
 use crate::crypto::Sealed;
@@ -11,6 +12,20 @@ use crate::store::{Change, Pin, Reaction, StoredMessage};
 
 /// Most different emoji on one message.
 pub(super) const MOST_REACTIONS: usize = 32;
+
+/// Most edits of one message. Each uses its key once more (see [`DataKey`](crate::crypto::DataKey)).
+pub(super) const MOST_EDITS: u32 = 10_000;
+
+/// A text as it goes into a message.
+#[derive(Clone, Debug)]
+pub(super) struct Rewritten {
+    /// Sealed for that message and revision.
+    pub(super) content: Sealed,
+    /// What its words are found by.
+    pub(super) tokens: Vec<Binary>,
+    /// The members whom it mentions.
+    pub(super) mention_ids: Vec<UserId>,
+}
 
 /// Who changes a message, when, under which number.
 #[derive(Clone, Copy, Debug)]
@@ -25,22 +40,34 @@ pub(super) struct By {
     pub(super) seq: u64,
 }
 
-/// A new text. Only its sender may edit a message.
-pub(super) fn edited(mut message: StoredMessage, content: Sealed, by: By) -> Result<Change, MessageError> {
-    alive(&message)?;
+/// A new text, written by `rewrite` for the next revision. Only its sender may edit a message.
+pub(super) fn edited(
+    message: &StoredMessage,
+    by: By,
+    rewrite: impl FnOnce(&StoredMessage) -> Result<Rewritten, MessageError>,
+) -> Result<Change, MessageError> {
+    alive(message)?;
     if message.sender_id != by.user {
         return Err(MessageError::Forbidden("Only who sent a message may edit it."));
     }
-    message.content = Some(content);
-    message.edited_at = Some(by.now);
+    if message.revision >= MOST_EDITS {
+        return Err(MessageError::TooManyEdits);
+    }
+    let mut next = StoredMessage { revision: message.revision + 1, edited_at: Some(by.now), ..message.clone() };
+    let Rewritten { content, tokens, mention_ids } = rewrite(&next)?;
+    let newly_mentioned = mention_ids.iter().filter(|user| !message.mention_ids.contains(user)).copied().collect();
+    next.content = Some(content);
+    next.tokens = tokens;
+    next.mention_ids = mention_ids;
     let event = Event::from(MessageEdited {
         conversation_id: message.conversation_id,
         message_id: message.id,
         seq: by.seq,
         editor_id: by.user,
         edited_at: by.now,
+        mention_ids: newly_mentioned,
     });
-    Ok(Change::To(Box::new(message), Some(event)))
+    Ok(Change::To(Box::new(next), Some(event)))
 }
 
 /// No text any more. Its sender and the conversation's admins and owner may delete a message; doing so twice is no fault.
@@ -52,6 +79,8 @@ pub(super) fn deleted(mut message: StoredMessage, by: By) -> Result<Change, Mess
         return Ok(Change::Nothing);
     }
     message.content = None;
+    message.tokens.clear();
+    message.mention_ids.clear();
     message.deleted_at = Some(by.now);
     message.media_ids.clear();
     message.reactions.clear();
@@ -114,6 +143,7 @@ mod tests {
     use contract::id::{ConversationId, MessageId};
 
     use super::*;
+    use crate::crypto::DataKey;
 
     fn message(sender: UserId) -> StoredMessage {
         StoredMessage {
@@ -123,15 +153,20 @@ mod tests {
             change_seq: 1,
             sender_id: sender,
             content: None,
+            revision: 0,
+            tokens: Vec::new(),
             created_at: Timestamp::UNIX_EPOCH,
             changed_at: Timestamp::UNIX_EPOCH,
             edited_at: None,
             deleted_at: None,
             reply_to: None,
+            thread_id: None,
+            mention_ids: Vec::new(),
             media_ids: Vec::new(),
             nonce: None,
             reactions: Vec::new(),
             pin: None,
+            outbox_lane: 0,
             outbox: Vec::new(),
         }
     }
@@ -145,6 +180,37 @@ mod tests {
             Change::To(message, _) => *message,
             Change::Nothing => panic!("nothing changed"),
         }
+    }
+
+    fn text(next: &StoredMessage, mention_ids: &[UserId]) -> Result<Rewritten, MessageError> {
+        let key = DataKey::generate(&mut rand::rng());
+        let content = Sealed::seal(&key, next.binding(), "text", &mut rand::rng())?;
+        Ok(Rewritten { content, tokens: Vec::new(), mention_ids: mention_ids.to_vec() })
+    }
+
+    #[test]
+    fn only_who_sent_a_message_edits_it_and_each_edit_is_the_next_revision() {
+        let (sender, other) = (UserId::generate(), UserId::generate());
+        let (me, admin) = (by(sender, MemberRole::Member), by(other, MemberRole::Admin));
+        let first = message(sender);
+        let second = changed(edited(&first, me, |next| text(next, &[])).unwrap());
+        assert_eq!((second.revision, second.edited_at), (1, Some(me.now)));
+        assert_eq!(changed(edited(&second, me, |next| text(next, &[])).unwrap()).revision, 2);
+        assert!(matches!(edited(&first, admin, |next| text(next, &[])), Err(MessageError::Forbidden(_))));
+        let last = StoredMessage { revision: MOST_EDITS, ..first };
+        assert!(matches!(edited(&last, me, |next| text(next, &[])), Err(MessageError::TooManyEdits)));
+    }
+
+    #[test]
+    fn an_edit_tells_of_those_only_whom_it_mentions_anew() {
+        let [sender, before, now] = [(); 3].map(|()| UserId::generate());
+        let told = StoredMessage { mention_ids: vec![before], ..message(sender) };
+        let Change::To(_, Some(Event::MessageEdited(event))) =
+            edited(&told, by(sender, MemberRole::Member), |next| text(next, &[before, now])).unwrap()
+        else {
+            panic!("no event");
+        };
+        assert_eq!(event.mention_ids, [now]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use contract::trace::TraceParent;
 use runtime::trace;
 use tokio::sync::oneshot;
 
+use super::mentions::Mentions;
+use super::words::words;
 use super::{Inner, MessageError, MessageView, Messages, draft, view};
 use crate::crypto::{Binding, Sealed, WrappedKey};
 use crate::realtime::Live;
@@ -119,23 +121,31 @@ impl Inner {
         *open = members;
         fail(strangers, &MessageError::NoConversation);
         self.answer_retries(id, &key, open).await?;
-        self.refuse_lost_replies(id, open).await?;
+        let threads = self.refuse_lost_replies(id, open).await?;
         if open.is_empty() {
             return Ok(());
         }
         let now = self.clock.now();
         let data_key = self.keys.unwrap(id, &key)?;
+        let search_key = data_key.search_key(id);
+        let mentions: Vec<Mentions> = open.iter().map(|group| Mentions::of(&group.message.text)).collect();
+        let names = mentions.iter().flat_map(|mentions| mentions.names.iter().cloned()).collect();
+        let known = self.store.named(&conversation.member_ids(), &names).await?;
         let prepared = open
             .iter()
-            .map(|Group { sender, message, trace, .. }| {
+            .zip(mentions)
+            .map(|(Group { sender, message, trace, .. }, mentions)| {
                 let message_id = MessageId::new(now, &mut rand::rng());
-                let bound = Binding { conversation: id, message: message_id, sender: *sender };
+                let bound = Binding { conversation: id, message: message_id, sender: *sender, revision: 0 };
                 Ok(Prepared {
                     id: message_id,
                     sender: *sender,
                     content: Sealed::seal(&data_key, bound, &message.text, &mut rand::rng())?,
                     nonce: message.nonce.clone(),
+                    tokens: search_key.tokens(&words(&message.text)),
                     reply_to: message.reply_to,
+                    thread_id: message.reply_to.and_then(|reply_to| threads.get(&reply_to).copied()),
+                    mention_ids: mentions.members(&conversation, *sender, &known),
                     media_ids: message.media_ids.clone(),
                     trace: *trace,
                 })
@@ -145,7 +155,7 @@ impl Inner {
         let written = self.store.append(id, &prepared, &online, now).await?;
         let live = |message: &StoredMessage| Live::message(&written.conversation, &key, message.clone());
         self.fanout.publish(written.written.iter().map(live).collect());
-        written.written.iter().for_each(|message| self.waker.wake(message.id.to_string()));
+        self.waker.wake(&id.to_string());
         for (group, message) in std::mem::take(open).into_iter().zip(&written.written) {
             group.answer(&view(&self.keys, &key, message));
         }
@@ -186,16 +196,20 @@ impl Inner {
         Ok(())
     }
 
-    /// Refuses those that answer a message which is not in this conversation.
-    async fn refuse_lost_replies(&self, id: ConversationId, open: &mut Vec<Group>) -> Result<(), MessageError> {
-        let known = self.store.existing(id, open.iter().filter_map(|group| group.message.reply_to)).await?;
+    /// Refuses those that answer a message which is not in this conversation. Gives the threads of what the others answer.
+    async fn refuse_lost_replies(
+        &self,
+        id: ConversationId,
+        open: &mut Vec<Group>,
+    ) -> Result<BTreeMap<MessageId, MessageId>, MessageError> {
+        let threads = self.store.threads(id, open.iter().filter_map(|group| group.message.reply_to)).await?;
         let (good, lost) = std::mem::take(open)
             .into_iter()
-            .partition(|group| group.message.reply_to.is_none_or(|reply_to| known.contains(&reply_to)));
+            .partition(|group| group.message.reply_to.is_none_or(|reply_to| threads.contains_key(&reply_to)));
         *open = good;
         let fault = FieldError { field: "replyTo".into(), message: "is no message of this conversation".into() };
         fail(lost, &MessageError::Invalid(vec![fault]));
-        Ok(())
+        Ok(threads)
     }
 }
 

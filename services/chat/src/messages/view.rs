@@ -45,6 +45,8 @@ pub fn view(keys: &Keys, key: &WrappedKey, stored: &StoredMessage) -> Result<Mes
             edited_at: stored.edited_at,
             deleted_at: stored.deleted_at,
             reply_to: stored.reply_to,
+            thread_id: stored.thread_id,
+            mention_ids: stored.mention_ids.clone(),
             reactions: stored.reactions.iter().map(|r| (r.emoji.clone(), r.user_ids.clone())).collect(),
             media_ids: stored.media_ids.clone(),
             nonce: stored.nonce.clone(),

@@ -1,5 +1,7 @@
 //! Who came and who went, and telling those whom it concerns: everybody who shares a conversation with the user.
 
+use std::time::Duration;
+
 use contract::id::UserId;
 use redis::RedisError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -9,6 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::presence::RENEW_EVERY;
 use super::{Fanout, Live, Presence};
 use crate::store::Store;
+
+/// How often it is looked for who has gone and stayed away.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Keeps presence and announces its changes. Clones share it.
 #[derive(Clone)]
@@ -49,18 +54,24 @@ impl Attendance {
         self.presence.online(&contacts).await
     }
 
-    /// Waits until everybody who left has been taken out and announced. Nobody may come any more.
+    /// Waits until everybody who left has been taken out. Nobody may come any more.
     pub(super) async fn settle(&self) {
         self.under_way.close();
         self.under_way.wait().await;
     }
 
-    /// Renews presence until it is over, and announces those whose replica died.
+    /// Renews presence until it is over, and announces those who have gone and those whose replica died.
     pub async fn run(self, over: CancellationToken) {
-        let mut renewals = interval(RENEW_EVERY);
+        let (mut renewals, mut looks) = (interval(RENEW_EVERY), interval(LOOK_EVERY));
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while over.run_until_cancelled(renewals.tick()).await.is_some() {
-            match self.presence.renew().await {
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let gone = tokio::select! {
+                () = over.cancelled() => return,
+                _ = renewals.tick() => self.presence.renew().await,
+                _ = looks.tick() => self.presence.gone().await,
+            };
+            match gone {
                 Ok(gone) => {
                     for user in gone {
                         self.announce(user, false).await;
@@ -72,11 +83,9 @@ impl Attendance {
     }
 
     async fn depart(&self, user: UserId) {
-        match self.presence.depart(user).await {
-            Ok(true) => self.announce(user, false).await,
-            Ok(false) => {}
-            // The entry expires, and is renewed no more.
-            Err(error) => tracing::warn!(error = error.to_string(), "cannot take a user out of presence"),
+        // If Redis cannot be told, the entry expires, and is renewed no more.
+        if let Err(error) = self.presence.depart(user).await {
+            tracing::warn!(error = error.to_string(), "cannot take a user out of presence");
         }
     }
 

@@ -155,7 +155,7 @@ impl Delivery {
         let now = Instant::now();
         let more = changes.len() >= LARGEST_FETCH;
         let last_change = changes.last().map_or(after, |message| message.change_seq);
-        let Some(conversation) = conversation else {
+        let Some(mut conversation) = conversation else {
             // It never was, or was removed altogether; nobody can read it.
             return self.order.forget(id);
         };
@@ -167,7 +167,9 @@ impl Delivery {
             }
         }
         if (after + 1..=up_to).any(|seq| !seen.contains(&seq)) {
-            // A number without a message: the conversation itself changed, or a message twice. It does no harm to show it again.
+            // A number without a message: the conversation itself changed, or a message twice. It does no harm to show it again, but its
+            // number must not run ahead of what has been passed on: it would take the reader's cursor along.
+            conversation.seq = conversation.seq.min(up_to);
             self.pass(&Live::conversation(conversation, Vec::new(), Vec::new()));
         }
         for live in self.order.fetched(id, up_to, now) {

@@ -21,8 +21,12 @@ use tokio_util::task::TaskTracker;
 
 use super::attendance::Attending;
 use super::queue::{Inbox, Job, Owner, Queue, queue};
-use super::{Attendance, Events, Hub, Revocations};
+use super::{Attendance, Events, FirstPingLayer, Hub, Revocations};
+use crate::names::Names;
 use crate::settings::Sockets;
+
+/// Where Socket.IO is.
+const PATH: &str = "/socket.io";
 
 /// What sockets need. Clones share it.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub struct Realtime {
     pub hub: Hub,
     /// Works off what clients send.
     pub events: Events,
+    /// Remembers by which names users can be mentioned.
+    pub names: Names,
     /// Tells when tokens expire.
     pub clock: Clock,
 }
@@ -72,9 +78,9 @@ pub fn layer(
     settings: &Sockets,
     shutdown: Shutdown,
     over: CancellationToken,
-) -> (SocketIoLayer, impl Future<Output = ()> + Send + 'static) {
+) -> (FirstPingLayer<SocketIoLayer>, impl Future<Output = ()> + Send + 'static) {
     let (layer, io) = SocketIo::builder()
-        .req_path("/socket.io")
+        .req_path(PATH)
         .max_payload(settings.max_payload_bytes)
         .ws_max_message_size(usize::try_from(settings.max_payload_bytes).unwrap_or(usize::MAX))
         .ws_max_frame_size(usize::try_from(settings.max_payload_bytes).unwrap_or(usize::MAX))
@@ -119,7 +125,7 @@ pub fn layer(
         io.close().await;
         attendance.settle().await;
     };
-    (layer, end)
+    (FirstPingLayer::new(layer, PATH), end)
 }
 
 impl Admitted {
@@ -135,6 +141,7 @@ impl Realtime {
             return Err(Refused::Unavailable);
         }
         let identity = self.identify(auth.as_ref()).await?;
+        self.names.saw(&identity).await;
         let (inbox, queue) = queue();
         let attending = self.attendance.arrive(identity.user_id).await.map_err(|error| unavailable(&error))?;
         let gone = closing.child_token();

@@ -68,6 +68,7 @@ impl Live {
     #[must_use]
     pub fn message(conversation: &StoredConversation, key: &WrappedKey, mut message: StoredMessage) -> Self {
         message.outbox.clear();
+        message.tokens.clear();
         Self::Message { members: conversation.member_ids(), key: key.clone(), message: Box::new(message) }
     }
 
@@ -76,6 +77,7 @@ impl Live {
     pub fn conversation(mut conversation: StoredConversation, newcomers: Vec<UserId>, leavers: Vec<UserId>) -> Self {
         conversation.outbox.clear();
         conversation.data_key = None;
+        conversation.mutes.clear();
         Self::Conversation { conversation: Box::new(conversation), newcomers, leavers }
     }
 

@@ -4,9 +4,11 @@
 //! for each replica ([`delivery`]), in order and without gaps, however it got there ([`fanout`]).
 
 mod attendance;
+mod calm;
 mod delivery;
 mod events;
 mod fanout;
+mod first_ping;
 mod handshake;
 mod hub;
 mod live;
@@ -16,9 +18,11 @@ mod queue;
 mod revocation;
 
 pub use attendance::Attendance;
+pub use calm::Calm;
 pub use delivery::{Delivery, Inlet, Outlet, inlet};
 pub use events::Events;
 pub use fanout::{Fanout, Relay, fanout};
+pub use first_ping::{Accepted, FirstPing, FirstPingLayer};
 pub use handshake::{Realtime, layer};
 pub use hub::Hub;
 pub use live::Live;

@@ -2,6 +2,10 @@
 //!
 //! `chat:presence:<user>` is a sorted set of the replicas that hold a socket of the user, by the time at which the entry expires; `chat:online`
 //! is one of all users who are connected anywhere. A replica renews what it holds; what a dead one held expires.
+//!
+//! Who has gone is not online from that moment, but may come back within a few seconds without its being news: a replica that stops sends
+//! thousands of people to the others, and none of them has been away. Until then they are in `chat:leaving`; whichever replica looks first takes
+//! out those who stayed away.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -23,9 +27,13 @@ pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How long sending a message waits to learn who is online.
 const QUICK: Duration = Duration::from_millis(500);
 
-const ONLINE: &str = "chat:online";
+/// How long somebody may be away without its being news.
+const GRACE: Duration = Duration::from_secs(5);
 
-/// KEYS: the user's set, all online. ARGV: now, expiry, replica, user, life. Gives how many replicas had the user before.
+const ONLINE: &str = "chat:online";
+const LEAVING: &str = "chat:leaving";
+
+/// KEYS: the user's set, all online, all leaving. ARGV: now, expiry, replica, user, life. Gives 0 if nobody knows the user to be here.
 static ENTER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
@@ -33,22 +41,24 @@ static ENTER: LazyLock<Script> = LazyLock::new(|| {
          redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
          redis.call('PEXPIRE', KEYS[1], ARGV[5])
          redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
-         return before",
+         return before + redis.call('ZREM', KEYS[3], ARGV[4])",
     )
 });
 
-/// KEYS as above. ARGV: now, replica, user. Gives how many replicas still have the user.
+/// KEYS as above. ARGV: now, replica, user, end of the grace.
 static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('ZREM', KEYS[1], ARGV[2])
          redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[1])
          local left = redis.call('ZCARD', KEYS[1])
-         if left == 0 then redis.call('ZREM', KEYS[2], ARGV[3]) end
-         return left",
+         if left == 0 then
+           redis.call('ZREM', KEYS[2], ARGV[3])
+           redis.call('ZADD', KEYS[3], ARGV[4], ARGV[3])
+         end",
     )
 });
 
-/// KEYS: all online. ARGV: now. Takes out and gives those whose time is over.
+/// KEYS: all online or all leaving. ARGV: now. Takes out and gives those whose time is over.
 static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 500)
@@ -84,14 +94,14 @@ impl Presence {
         Self(Arc::new(Inner { redis, replica, clock, turns: Turns::default(), local: Mutex::default() }))
     }
 
-    /// One more socket of the user is here. True if they were nowhere before.
+    /// One more socket of the user is here. True if they were nowhere before, and had not just gone.
     pub async fn arrive(&self, user: UserId) -> Result<bool, RedisError> {
         self.with_local(|local| *local.sockets.entry(user).or_default() += 1);
         self.tell(user).await
     }
 
-    /// One less. True if they are nowhere any more.
-    pub async fn depart(&self, user: UserId) -> Result<bool, RedisError> {
+    /// One less.
+    pub async fn depart(&self, user: UserId) -> Result<(), RedisError> {
         self.with_local(|local| {
             if let Some(count) = local.sockets.get_mut(&user) {
                 *count -= 1;
@@ -100,7 +110,12 @@ impl Presence {
                 }
             }
         });
-        self.tell(user).await
+        self.tell(user).await.map(|_| ())
+    }
+
+    /// Those who have gone and stayed away. Each is given to one replica, once.
+    pub async fn gone(&self) -> Result<Vec<UserId>, RedisError> {
+        self.expired(LEAVING).await
     }
 
     /// Those of these users who are connected anywhere. If Redis cannot tell, nobody is: it is better to notify one too many.
@@ -150,34 +165,39 @@ impl Presence {
             }
             pipeline.query_async::<()>(&mut redis).await?;
         }
-        let gone: Vec<String> = EXPIRE.key(ONLINE).arg(self.now()).invoke_async(&mut redis).await?;
-        Ok(gone.iter().filter_map(|user| user.parse().ok()).collect())
+        self.expired(ONLINE).await
     }
 
-    /// Makes Redis agree with the number of sockets here; true if the user came or went by that, seen from all replicas.
+    async fn expired(&self, set: &str) -> Result<Vec<UserId>, RedisError> {
+        let mut redis = self.0.redis.clone();
+        let expired: Vec<String> = EXPIRE.key(set).arg(self.now()).invoke_async(&mut redis).await?;
+        Ok(expired.iter().filter_map(|user| user.parse().ok()).collect())
+    }
+
+    /// Makes Redis agree with the number of sockets here; true if the user came by that, seen from all replicas.
     async fn tell(&self, user: UserId) -> Result<bool, RedisError> {
         let _turn = self.0.turns.take(user).await;
         let (here, told) = self.with_local(|local| (local.sockets.contains_key(&user), local.told.contains(&user)));
         let mut redis = self.0.redis.clone();
         let (set, now) = (set_of(user), self.now());
-        let others: i64 = match (here, told) {
+        match (here, told) {
             (true, false) => {
                 let mut enter = ENTER.key(set);
-                let enter = enter.key(ONLINE).arg(now).arg(now + life()).arg(&self.0.replica).arg(user.to_string());
-                let others = enter.arg(life()).invoke_async(&mut redis).await?;
+                let enter = enter.key(ONLINE).key(LEAVING).arg(now).arg(now + life());
+                let enter = enter.arg(&self.0.replica).arg(user.to_string()).arg(life());
+                let known: i64 = enter.invoke_async(&mut redis).await?;
                 self.with_local(|local| local.told.insert(user));
-                others
+                Ok(known == 0)
             }
             (false, true) => {
                 let mut leave = LEAVE.key(set);
-                let leave = leave.key(ONLINE).arg(now).arg(&self.0.replica).arg(user.to_string());
-                let others = leave.invoke_async(&mut redis).await?;
+                let leave = leave.key(ONLINE).key(LEAVING).arg(now).arg(&self.0.replica).arg(user.to_string());
+                leave.arg(now + milliseconds(GRACE)).invoke_async::<()>(&mut redis).await?;
                 self.with_local(|local| local.told.remove(&user));
-                others
+                Ok(false)
             }
-            _ => return Ok(false),
-        };
-        Ok(others == 0)
+            _ => Ok(false),
+        }
     }
 
     fn now(&self) -> i64 {
@@ -194,5 +214,9 @@ fn set_of(user: UserId) -> String {
 }
 
 fn life() -> i64 {
-    i64::try_from(LIFE.as_millis()).unwrap_or(i64::MAX)
+    milliseconds(LIFE)
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

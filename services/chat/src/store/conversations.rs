@@ -11,9 +11,8 @@ use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 
 use super::transaction::{AsStoreError, Work, transact};
-use super::{Store, StoreError, StoredConversation, duplicate_or, int, time};
+use super::{Store, StoreError, StoredConversation, StoredMute, duplicate_or, int, time};
 use crate::SOURCE;
-use crate::crypto::WrappedKey;
 
 /// A place in a user's list of conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,12 +143,23 @@ impl Store {
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
-    /// Replaces the wrapping of a data key, unless somebody else has.
-    pub async fn rewrap(&self, id: ConversationId, from: &WrappedKey, to: &WrappedKey) -> Result<(), StoreError> {
-        let encode = |key: &WrappedKey| mongodb::bson::serialize_to_bson(key).map_err(mongodb::error::Error::from);
-        let filter = doc! {"_id": id.to_string(), "dataKey": encode(from)?};
-        self.conversations.update_one(filter, doc! {"$set": {"dataKey": encode(to)?}}).await?;
-        Ok(())
+    /// Sets or takes away a member's mute. Gives the conversation after that.
+    pub async fn mute(
+        &self,
+        id: ConversationId,
+        member: UserId,
+        mute: Option<StoredMute>,
+    ) -> Result<Option<StoredConversation>, StoreError> {
+        let field = format!("mutes.{member}");
+        let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
+        let update = if let Some(mute) = mute {
+            let mute = mongodb::bson::serialize_to_bson(&mute).map_err(mongodb::error::Error::from)?;
+            doc! {"$set": {field: mute}}
+        } else {
+            doc! {"$unset": {field: ""}}
+        };
+        let after = self.conversations.find_one_and_update(filter, update);
+        Ok(after.return_document(ReturnDocument::After).await?)
     }
 
     /// Conversations in which anything changed since a moment.

@@ -14,6 +14,7 @@ impl Store {
                 index("members-by-activity", doc! {"members.userId": 1, "activityAt": -1, "_id": -1}),
                 index("changed", doc! {"changedAt": 1}),
                 unique("direct", doc! {"directKey": 1}, doc! {"directKey": {"$exists": true}}),
+                partial("data-key", doc! {"dataKey.keyId": 1, "_id": 1}, doc! {"dataKey": {"$exists": true}}),
                 unique("creation", doc! {"createdBy": 1, "creationKey": 1}, doc! {"creationKey": {"$exists": true}}),
             ])
             .await?;
@@ -26,14 +27,36 @@ impl Store {
                     doc! {"conversationId": 1, "senderId": 1, "nonce": 1},
                     doc! {"nonce": {"$exists": true}},
                 ),
+                partial(
+                    "thread",
+                    doc! {"conversationId": 1, "threadId": 1, "seq": -1},
+                    doc! {"threadId": {"$exists": true}},
+                ),
+                partial("pins", doc! {"conversationId": 1, "pin.at": -1, "_id": -1}, doc! {"pin": {"$exists": true}}),
+                partial(
+                    "mentions",
+                    doc! {"conversationId": 1, "mentionIds": 1, "seq": -1},
+                    doc! {"mentionIds": {"$exists": true}},
+                ),
+                partial(
+                    "tokens",
+                    doc! {"conversationId": 1, "tokens": 1, "_id": -1},
+                    doc! {"tokens": {"$exists": true}},
+                ),
             ])
             .await?;
+        self.names.create_indexes([index("name", doc! {"name": 1, "_id": 1})]).await?;
         Ok(())
     }
 }
 
 fn index(name: &str, keys: Document) -> IndexModel {
     IndexModel::builder().keys(keys).options(IndexOptions::builder().name(name.to_owned()).build()).build()
+}
+
+fn partial(name: &str, keys: Document, only: Document) -> IndexModel {
+    let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(only).build();
+    IndexModel::builder().keys(keys).options(options).build()
 }
 
 fn unique(name: &str, keys: Document, only: Document) -> IndexModel {

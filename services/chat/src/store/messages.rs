@@ -11,13 +11,27 @@ use contract::trace::TraceParent;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::ClientSession;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Binary, Document, doc};
 use mongodb::options::ReturnDocument;
+use runtime::outbox::lane_of;
+use serde::{Deserialize, Serialize};
 
 use super::transaction::{AsStoreError, Work, transact};
 use super::{Store, StoreError, StoredConversation, StoredMessage, duplicate_or, int, time};
 use crate::SOURCE;
 use crate::crypto::Sealed;
+
+/// To how many unread messages are counted. Whoever has more reads from the end, not to the number.
+pub const MOST_COUNTED: u64 = 1_000;
+
+/// A place in a list of pinned messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinPlace {
+    /// When the message was pinned.
+    pub at: Timestamp,
+    /// Which message.
+    pub id: MessageId,
+}
 
 /// A message that has all but its sequence number.
 #[derive(Clone, Debug)]
@@ -30,8 +44,14 @@ pub struct Prepared {
     pub content: Sealed,
     /// What a retry is recognised by.
     pub nonce: Option<String>,
+    /// What its words are found by.
+    pub tokens: Vec<Binary>,
     /// What it answers.
     pub reply_to: Option<MessageId>,
+    /// The first message of the thread that it belongs to.
+    pub thread_id: Option<MessageId>,
+    /// The members whom it mentions.
+    pub mention_ids: Vec<UserId>,
     /// Files that belong to it.
     pub media_ids: Vec<MediaId>,
     /// The trace of its request.
@@ -147,22 +167,85 @@ impl Store {
         Ok(self.messages.find(doc! {"$or": any}).await?.try_collect().await?)
     }
 
-    /// Which of these messages exist in the conversation.
-    pub async fn existing(
+    /// The threads of those of these messages that exist in the conversation.
+    pub async fn threads(
         &self,
         conversation: ConversationId,
         ids: impl IntoIterator<Item = MessageId>,
-    ) -> Result<HashSet<MessageId>, StoreError> {
+    ) -> Result<BTreeMap<MessageId, MessageId>, StoreError> {
         let ids: Vec<String> = ids.into_iter().map(String::from).collect();
         if ids.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(BTreeMap::new());
         }
         let filter = doc! {"_id": {"$in": ids}, "conversationId": conversation.to_string()};
         let found: Vec<StoredMessage> = self.messages.find(filter).await?.try_collect().await?;
-        Ok(found.into_iter().map(|message| message.id).collect())
+        Ok(found.into_iter().map(|message| (message.id, message.thread())).collect())
     }
 
-    async fn find_messages(
+    /// The message of an id, if it is in the conversation.
+    pub async fn message(
+        &self,
+        conversation: ConversationId,
+        id: MessageId,
+    ) -> Result<Option<StoredMessage>, StoreError> {
+        let filter = doc! {"_id": id.to_string(), "conversationId": conversation.to_string()};
+        Ok(self.messages.find_one(filter).await?)
+    }
+
+    /// Answers within a thread with a place before `before` (from the end if absent), newest first.
+    pub async fn thread(
+        &self,
+        conversation: ConversationId,
+        thread: MessageId,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let mut filter = doc! {"conversationId": conversation.to_string(), "threadId": thread.to_string()};
+        if let Some(before) = before {
+            filter.insert("seq", doc! {"$lt": int(before)});
+        }
+        self.find_messages(filter, doc! {"seq": -1}, limit).await
+    }
+
+    /// Pinned messages, those last pinned first, from behind a place on.
+    pub async fn pins(
+        &self,
+        conversation: ConversationId,
+        behind: Option<PinPlace>,
+        limit: usize,
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let mut filter = doc! {"conversationId": conversation.to_string(), "pin": {"$exists": true}};
+        if let Some(PinPlace { at, id }) = behind {
+            let at = time::date(at);
+            let any = [doc! {"pin.at": {"$lt": at}}, doc! {"pin.at": at, "_id": {"$lt": id.to_string()}}];
+            filter.insert("$or", any.to_vec());
+        }
+        self.find_messages(filter, doc! {"pin.at": -1, "_id": -1}, limit).await
+    }
+
+    /// How many messages of others a reader has beyond their mark, and how many of them mention the reader; counted to [`MOST_COUNTED`].
+    pub async fn unread(
+        &self,
+        conversation: ConversationId,
+        reader: UserId,
+        mark: u64,
+    ) -> Result<(u64, u64), StoreError> {
+        let unread = doc! {
+            "conversationId": conversation.to_string(),
+            "seq": {"$gt": int(mark)},
+            "senderId": {"$ne": reader.to_string()},
+            "deletedAt": {"$exists": false},
+        };
+        let mut mentions = unread.clone();
+        mentions.insert("mentionIds", reader.to_string());
+        let all = self.messages.count_documents(unread).limit(MOST_COUNTED).await?;
+        if all == 0 {
+            return Ok((0, 0));
+        }
+        Ok((all, self.messages.count_documents(mentions).limit(MOST_COUNTED).await?))
+    }
+
+    pub(super) async fn find_messages(
         &self,
         filter: Document,
         sort: Document,
@@ -208,6 +291,11 @@ impl Work for Append<'_> {
 }
 
 impl Append<'_> {
+    fn muted(&self, conversation: &StoredConversation) -> Vec<UserId> {
+        let muted = |user: &UserId| conversation.mute_of(*user, self.now).is_some();
+        conversation.member_ids().into_iter().filter(muted).collect()
+    }
+
     fn stored(&self, message: &Prepared, seq: u64, conversation: &StoredConversation) -> StoredMessage {
         let event = MessageCreated {
             conversation_id: conversation.id,
@@ -217,7 +305,8 @@ impl Append<'_> {
             created_at: self.now,
             member_ids: conversation.member_ids(),
             online_member_ids: self.online.to_vec(),
-            mention_ids: Vec::new(),
+            mention_ids: message.mention_ids.clone(),
+            muted_member_ids: self.muted(conversation),
         };
         StoredMessage {
             id: message.id,
@@ -226,15 +315,20 @@ impl Append<'_> {
             change_seq: seq,
             sender_id: message.sender,
             content: Some(message.content.clone()),
+            revision: 0,
+            tokens: message.tokens.clone(),
             created_at: self.now,
             changed_at: self.now,
             edited_at: None,
             deleted_at: None,
             reply_to: message.reply_to,
+            thread_id: message.thread_id,
+            mention_ids: message.mention_ids.clone(),
             media_ids: message.media_ids.clone(),
             nonce: message.nonce.clone(),
             reactions: Vec::new(),
             pin: None,
+            outbox_lane: lane_of(&conversation.id.to_string()),
             outbox: vec![Envelope::new(SOURCE, event.into(), message.trace, self.now, &mut rand::rng())],
         }
     }
@@ -258,7 +352,7 @@ where
     type Error = E;
 
     async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, E> {
-        let Store { conversations, messages } = self.store;
+        let Store { conversations, messages, .. } = self.store;
         let this_one = doc! {"_id": self.conversation.to_string()};
         let conversation =
             conversations.find_one(this_one.clone()).session(&mut *session).await.map_err(StoreError::from)?;

@@ -1,4 +1,4 @@
-//! What is kept in `MongoDB`, database `chat`: the collections `conversations` and `messages`.
+//! What is kept in `MongoDB`, database `chat`: the collections `conversations`, `messages` and `names`.
 //!
 //! Writes are acknowledged by a majority and reads see only what a majority has, so nothing that was ever answered can be rolled back.
 
@@ -6,6 +6,9 @@ mod conversations;
 mod indexes;
 mod messages;
 mod migrations;
+mod names;
+mod rewrapping;
+mod search;
 mod stored;
 pub(crate) mod time;
 mod transaction;
@@ -15,9 +18,10 @@ use mongodb::options::{CollectionOptions, ReadConcern, WriteConcern};
 use mongodb::{Collection, Database};
 
 pub use conversations::{Activity, Alteration, Found};
-pub use messages::{Change, Prepared, Written};
+pub use messages::{Change, MOST_COUNTED, PinPlace, Prepared, Written};
 pub use migrations::MIGRATIONS;
-pub use stored::{Pin, Reaction, StoredConversation, StoredMember, StoredMessage};
+pub use search::Searched;
+pub use stored::{Pin, Reaction, StoredConversation, StoredMember, StoredMessage, StoredMute, StoredName};
 pub use transaction::AsStoreError;
 
 /// Access to the database.
@@ -25,6 +29,7 @@ pub use transaction::AsStoreError;
 pub struct Store {
     conversations: Collection<StoredConversation>,
     messages: Collection<StoredMessage>,
+    names: Collection<StoredName>,
 }
 
 /// Why the database could not do what it was asked to.
@@ -51,7 +56,8 @@ impl Store {
             .build();
         Self {
             conversations: database.collection_with_options("conversations", options.clone()),
-            messages: database.collection_with_options("messages", options),
+            messages: database.collection_with_options("messages", options.clone()),
+            names: database.collection_with_options("names", options),
         }
     }
 

@@ -8,6 +8,7 @@ use contract::conversation::{Conversation, ConversationType, Member, MemberRole}
 use contract::event::Envelope;
 use contract::id::{ConversationId, MediaId, MessageId, UserId};
 use jiff::Timestamp;
+use mongodb::bson::Binary;
 use serde::{Deserialize, Serialize};
 
 use super::time;
@@ -44,6 +45,9 @@ pub struct StoredConversation {
     /// How far each member has read.
     #[serde(default)]
     pub read: BTreeMap<UserId, u64>,
+    /// Which members have muted it.
+    #[serde(default)]
+    pub mutes: BTreeMap<UserId, StoredMute>,
     /// When the last message was sent.
     #[serde(default, with = "time::option", skip_serializing_if = "Option::is_none")]
     pub last_message_at: Option<Timestamp>,
@@ -80,6 +84,24 @@ pub struct StoredMember {
     pub joined_at: Timestamp,
 }
 
+/// That a member has muted a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMute {
+    /// Until when; absent for as long as nobody says otherwise.
+    #[serde(default, with = "time::option", skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A document of the collection `names`: by which name a user can be mentioned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredName {
+    /// Whose.
+    #[serde(rename = "_id")]
+    pub user: UserId,
+    /// The user name in lower case.
+    pub name: String,
+}
+
 /// A document of the collection `messages`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +120,12 @@ pub struct StoredMessage {
     /// The text; absent once deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Sealed>,
+    /// How often the text has been edited.
+    #[serde(default)]
+    pub revision: u32,
+    /// What its words are found by (see [`SearchKey`](crate::crypto::SearchKey)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<Binary>,
     /// When it was stored.
     #[serde(with = "time")]
     pub created_at: Timestamp,
@@ -113,6 +141,12 @@ pub struct StoredMessage {
     /// The message it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
+    /// The first message of the thread that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<MessageId>,
+    /// The members whom it mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mention_ids: Vec<UserId>,
     /// Files that belong to it.
     #[serde(default)]
     pub media_ids: Vec<MediaId>,
@@ -125,6 +159,9 @@ pub struct StoredMessage {
     /// Who pinned it and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// The lane of its conversation, by which its events leave.
+    #[serde(default)]
+    pub outbox_lane: i32,
     /// Events not yet confirmed by the broker.
     #[serde(default)]
     pub outbox: Vec<Envelope>,
@@ -177,7 +214,14 @@ impl StoredConversation {
             created_at: self.created_at,
             updated_at: self.updated_at,
             read: self.read.clone(),
+            own: None,
         }
+    }
+
+    /// The mute of a user, if it holds at that moment.
+    #[must_use]
+    pub fn mute_of(&self, user: UserId, now: Timestamp) -> Option<StoredMute> {
+        self.mutes.get(&user).copied().filter(|mute| mute.until.is_none_or(|until| now < until))
     }
 }
 
@@ -185,6 +229,13 @@ impl StoredMessage {
     /// What its text is bound to.
     #[must_use]
     pub fn binding(&self) -> Binding {
-        Binding { conversation: self.conversation_id, message: self.id, sender: self.sender_id }
+        let Self { conversation_id, id, sender_id, revision, .. } = *self;
+        Binding { conversation: conversation_id, message: id, sender: sender_id, revision }
+    }
+
+    /// The first message of its thread, which is itself if it answers none.
+    #[must_use]
+    pub fn thread(&self) -> MessageId {
+        self.thread_id.unwrap_or(self.id)
     }
 }

@@ -106,6 +106,26 @@ impl Socket {
         mine.filter(|(name, _)| name == event).map(|(_, body)| body.clone()).collect()
     }
 
+    /// All events in the order of their arrival, but the first `from`.
+    pub(crate) fn events_from(&self, from: usize) -> Vec<(String, Value)> {
+        let events = self.state.events.lock().unwrap();
+        events.get(&self.name).map_or_else(Vec::new, |mine| mine[from..].to_vec())
+    }
+
+    /// Waits until there are more events than so many; false if none comes in time.
+    pub(crate) async fn more_than(&self, count: usize) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let news = self.state.news.notified();
+            if self.state.events.lock().unwrap().get(&self.name).map_or(0, Vec::len) > count {
+                return true;
+            }
+            if timeout_at(deadline, news).await.is_err() {
+                return false;
+            }
+        }
+    }
+
     /// Waits until there are so many events of this name.
     pub(crate) async fn wait_for(&self, event: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;

@@ -215,6 +215,27 @@ async fn contacts_see_one_another_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_back_within_seconds_has_not_been_away() {
+    let platform = Platform::new();
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob) = (Person::new(), Person::new());
+    one.direct(&ada, &bob).await;
+    let client = Client::start();
+    let here = client.connect(&one.url, &ada.token).await;
+    let (came, went) = (json!({"userId": bob.id, "online": true}), json!({"userId": bob.id, "online": false}));
+    let first = client.connect(&one.url, &bob.token).await;
+    here.wait_until("presence", |told| *told == came).await;
+    // As when his replica stops: to another one, at once.
+    first.disconnect().await;
+    let second = client.connect(&two.url, &bob.token).await;
+    second.disconnect().await;
+    here.wait_until("presence", |told| *told == went).await;
+    assert_eq!(here.received("presence"), [came, went]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn polling_alone_carries_everything_too() {
     let platform = Platform::new();
     let replica = platform.start().await;

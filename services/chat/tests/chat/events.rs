@@ -10,16 +10,16 @@ use runtime::shutdown::Shutdown;
 use serde_json::json;
 
 use super::client::{Client, PATIENCE};
-use super::platform::{Person, Platform};
+use super::platform::{Person, Platform, Replica};
 
 /// A queue of its own, and what came into it.
-struct Listener {
+pub(crate) struct Listener {
     heard: Arc<Mutex<Vec<Envelope>>>,
     shutdown: Shutdown,
 }
 
 impl Listener {
-    fn start(uri: &str, folder: &std::path::Path) -> Self {
+    pub(crate) fn start(uri: &str, folder: &std::path::Path) -> Self {
         let file = folder.join("listener-uri");
         std::fs::write(&file, uri).unwrap();
         let consumer = Consumer::new(Connector::new(file, "listener"), ConsumerSettings::new("listener", Event::KINDS));
@@ -37,7 +37,17 @@ impl Listener {
         Self { heard, shutdown }
     }
 
-    async fn until(&self, enough: impl Fn(&[Envelope]) -> bool) -> Vec<Envelope> {
+    /// Waits until the queue is bound, which shows by events that come.
+    pub(crate) async fn bound(&self, replica: &Replica) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.heard.lock().unwrap().is_empty() {
+            assert!(tokio::time::Instant::now() < deadline, "the queue is not bound");
+            replica.direct(&Person::new(), &Person::new()).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(crate) async fn until(&self, enough: impl Fn(&[Envelope]) -> bool) -> Vec<Envelope> {
         let deadline = tokio::time::Instant::now() + PATIENCE * 2;
         loop {
             let heard = self.heard.lock().unwrap().clone();
@@ -68,13 +78,7 @@ async fn every_change_is_told_with_who_was_there_and_without_the_text() {
     let replica = platform.start().await;
     let (ada, bob, cleo) = (Person::new(), Person::new(), Person::new());
     let client = Client::start();
-    // The queue is bound once an event has come through it.
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while listener.heard.lock().unwrap().is_empty() {
-        assert!(tokio::time::Instant::now() < deadline, "the queue is not bound");
-        replica.direct(&Person::new(), &Person::new()).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    listener.bound(&replica).await;
     let _here = client.connect(&replica.url, &bob.token).await;
     let group = replica.group(&ada, &[&bob]).await;
     let message = replica.say(&ada, &group, "hush").await;

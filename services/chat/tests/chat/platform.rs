@@ -27,6 +27,8 @@ pub(crate) struct Platform {
     pub(crate) rabbitmq_uri: String,
     /// What a replica in this process lets wait for a socket.
     pub(crate) buffered_packets: usize,
+    /// How often it pings.
+    pub(crate) ping_interval_seconds: u64,
 }
 
 /// Someone with a session.
@@ -34,6 +36,7 @@ pub(crate) struct Platform {
 pub(crate) struct Person {
     pub(crate) id: UserId,
     pub(crate) session: SessionId,
+    pub(crate) name: String,
     pub(crate) token: String,
 }
 
@@ -68,7 +71,9 @@ impl Platform {
             fs::write(folder.path().join(name), content).unwrap();
         }
         write_jwks(folder.path()).unwrap();
-        let platform = Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri, buffered_packets: 4096 };
+        let (buffered_packets, ping_interval_seconds) = (4096, 25);
+        let platform =
+            Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri, buffered_packets, ping_interval_seconds };
         platform.write_message_keys("mk-1", &[("mk-1", 1)]);
         platform
     }
@@ -132,8 +137,8 @@ impl Platform {
             sockets: Sockets {
                 max_payload_bytes: 131_072,
                 buffered_packets: self.buffered_packets,
-                ping_interval_seconds: 25,
-                ping_timeout_seconds: 20,
+                ping_interval_seconds: self.ping_interval_seconds,
+                ping_timeout_seconds: self.ping_interval_seconds.min(20),
             },
         }
     }
@@ -144,14 +149,18 @@ impl Person {
         Self::whose_token_lasts(600)
     }
 
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::new() }.renewed()
+    }
+
     pub(crate) fn whose_token_lasts(seconds: i64) -> Self {
-        let (id, session) = (UserId::generate(), SessionId::generate());
-        Self { id, session, token: token(id, session, seconds) }
+        let (id, session, name) = (UserId::generate(), SessionId::generate(), "someone".to_owned());
+        Self { token: token(id, session, &name, seconds), id, session, name }
     }
 
     /// Another token of the same session.
     pub(crate) fn renewed(&self) -> Self {
-        Self { token: token(self.id, self.session, 600), ..self.clone() }
+        Self { token: token(self.id, self.session, &self.name, 600), ..self.clone() }
     }
 }
 
@@ -248,7 +257,7 @@ pub(crate) async fn until_ready(admin_url: &str) {
     }
 }
 
-fn token(user: UserId, session: SessionId, seconds: i64) -> String {
+fn token(user: UserId, session: SessionId, name: &str, seconds: i64) -> String {
     let expires = Timestamp::now().as_second() + seconds;
-    access_token(&json!({"sub": user, "sid": session, "jti": UserId::generate(), "exp": expires, "name": "someone"}))
+    access_token(&json!({"sub": user, "sid": session, "jti": UserId::generate(), "exp": expires, "name": name}))
 }

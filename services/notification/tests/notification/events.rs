@@ -17,6 +17,7 @@ pub(crate) fn message(sender: UserId, members: &[UserId], online: &[UserId]) -> 
         member_ids: members.to_vec(),
         online_member_ids: online.to_vec(),
         mention_ids: Vec::new(),
+        muted_member_ids: Vec::new(),
     }
 }
 

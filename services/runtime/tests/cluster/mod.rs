@@ -52,6 +52,7 @@ fn said(conversation_id: ConversationId) -> Envelope {
         member_ids: vec![],
         online_member_ids: vec![],
         mention_ids: vec![],
+        muted_member_ids: vec![],
     };
     Envelope::new("chat", event.into(), None, Clock::system().now(), &mut rand::rng())
 }

@@ -1,0 +1,112 @@
+//! After a rotation of the key-encryption keys: every data key is wrapped by the current one, in the background.
+//!
+//! Conversations in which somebody writes are wrapped anew as they are used; this is for the others. Each replica does it; the second finds
+//! nothing left to do, and a data key that somebody else has just wrapped anew is left alone. Once `chat_data_keys_to_rewrap` is 0 on every
+//! replica, nothing needs the old key-encryption key any more.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use runtime::metrics::Metrics;
+use runtime::shutdown::Shutdown;
+use tokio::time::sleep;
+
+use crate::crypto::Keys;
+use crate::store::{Store, StoreError};
+
+/// Looked for without a change of the ring too: a replica that had the old ring may have wrapped one more.
+const LOOK_EVERY: Duration = Duration::from_mins(10);
+/// How long to wait after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+const BATCH: i64 = 200;
+
+/// Wraps data keys anew.
+pub struct Rewrapping {
+    store: Store,
+    keys: Keys,
+    left: Gauge,
+    done: Counter,
+    failed: Counter,
+}
+
+impl Rewrapping {
+    /// The data keys in the store, counted in `metrics`.
+    #[must_use]
+    pub fn new(store: Store, keys: Keys, metrics: &Metrics) -> Self {
+        let (left, done, failed) = (Gauge::default(), Counter::default(), Counter::default());
+        metrics.register(
+            "chat_data_keys_to_rewrap",
+            "Data keys that are wrapped by another key-encryption key than the current one",
+            left.clone(),
+        );
+        metrics.register("chat_data_keys_rewrapped", "Data keys wrapped anew after a rotation", done.clone());
+        metrics.register(
+            "chat_data_keys_lost",
+            "Data keys that could not be unwrapped to wrap them anew",
+            failed.clone(),
+        );
+        Self { store, keys, left, done, failed }
+    }
+
+    /// Works until the soft phase of the stop. A round begins with each change of the ring, and now and then.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut changes = self.keys.changes();
+        let work = async {
+            loop {
+                changes.mark_unchanged();
+                let pause = match self.round().await {
+                    Ok(()) => LOOK_EVERY,
+                    Err(error) => {
+                        tracing::warn!(error = error.to_string(), "cannot wrap data keys anew; trying again");
+                        RETRY
+                    }
+                };
+                tokio::select! {
+                    // The sender lives in the ring, which lives in `self`.
+                    _ = changes.changed() => {}
+                    () = sleep(pause) => {}
+                }
+            }
+        };
+        let _: Option<std::convert::Infallible> = shutdown.soft().run_until_cancelled(work).await;
+    }
+
+    async fn round(&self) -> Result<(), StoreError> {
+        let current = self.keys.current_id();
+        let all = self.store.count_not_wrapped_by(&current).await?;
+        self.left.set(signed(all));
+        if all == 0 {
+            return Ok(());
+        }
+        tracing::info!(key = current, data_keys = all, "wrapping data keys by the current key");
+        let (mut after, mut done, mut failed) = (None, 0_u64, 0_u64);
+        loop {
+            let batch = self.store.not_wrapped_by(&current, after, BATCH).await?;
+            let Some(last) = batch.last() else { break };
+            after = Some(last.id);
+            for wrapped in batch {
+                match self.keys.rewrap(wrapped.id, &wrapped.data_key) {
+                    Ok(Some(anew)) => {
+                        self.store.rewrap(wrapped.id, &wrapped.data_key, &anew).await?;
+                        self.done.inc();
+                        done += 1;
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.failed.inc();
+                        failed += 1;
+                        tracing::error!(conversation = %wrapped.id, error = error.to_string(), "a data key cannot be unwrapped");
+                    }
+                }
+            }
+            self.left.set(signed(all.saturating_sub(done)));
+            tracing::info!(key = current, done, failed, of = all, "wrapped data keys by the current key");
+        }
+        self.left.set(signed(self.store.count_not_wrapped_by(&current).await?));
+        Ok(())
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
