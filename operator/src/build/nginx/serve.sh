@@ -17,9 +17,11 @@ leave() {
 }
 trap leave TERM QUIT INT
 
+status=0
+wait "$nginx" || status=$?
 # A signal ends the waiting, not Nginx.
-while :; do
+if [ "$status" -gt 128 ] && [ -e "$leaving" ]; then
     status=0
     wait "$nginx" || status=$?
-    kill -0 "$nginx" 2>/dev/null || exit "$status"
-done
+fi
+exit "$status"
