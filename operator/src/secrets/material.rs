@@ -38,6 +38,8 @@ pub struct Material {
     pub signing_keys: SigningKeys,
     /// Keys that wrap the keys of conversations.
     pub message_keys: MessageKeys,
+    /// Keys that secrets of accounts are encrypted with.
+    pub account_keys: MessageKeys,
     /// The platform's certificate authority.
     pub authority: Certificate,
     /// The certificate of the edge.
@@ -226,6 +228,7 @@ impl Material {
             },
             signing_keys: signing_keys(existing, names, rng)?,
             message_keys: message_keys(existing, names, rng)?,
+            account_keys: account_keys(existing, names, rng)?,
             authority,
             edge,
         })
@@ -329,6 +332,7 @@ impl Material {
             service("notification", vec![mongodb_uri("notification"), rabbitmq_uri("notification")]),
             ring("signing-keys", "auth", self.signing_keys.text()),
             ring("message-keys", "chat", self.message_keys.text()),
+            ring("account-keys", "auth", self.account_keys.text()),
             tls("ca", "edge", (self.authority.pem(), self.authority.key()), vec![]),
             tls(EDGE_TLS, "edge", (self.edge.pem(), self.edge.key()), edge_chain.into_iter().collect()),
         ];
@@ -481,6 +485,16 @@ fn message_keys(existing: &Existing, names: &Names, rng: &mut (impl CryptoRng + 
     match existing.text(&secret, "keys.json")? {
         Some(text) => MessageKeys::parse(&secret, "keys.json", text),
         None if existing.data_stored() => Err(Error::Lost { secret }),
+        None => Ok(MessageKeys::generate(rng)),
+    }
+}
+
+/// Made anew where they are gone, unlike message keys: what is lost is the second steps of those who have one, and an admin
+/// can take those away.
+fn account_keys(existing: &Existing, names: &Names, rng: &mut (impl CryptoRng + ?Sized)) -> Result<MessageKeys, Error> {
+    let secret = names.object("account-keys");
+    match existing.text(&secret, "keys.json")? {
+        Some(text) => MessageKeys::parse(&secret, "keys.json", text),
         None => Ok(MessageKeys::generate(rng)),
     }
 }

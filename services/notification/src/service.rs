@@ -18,7 +18,7 @@ use crate::{
     http,
     settings::Settings,
     state::AppState,
-    store::{Contacts, Notifications},
+    store::{Contacts, Letters, Notifications},
 };
 
 /// How long to wait before the indexes are tried again.
@@ -40,12 +40,14 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let shutdown = service.shutdown();
     let notifications = Notifications::new(&database);
     let contacts = Contacts::new(&database);
+    let letters = Letters::new(&database);
     let counters = Counters::registered(&metrics);
     let bell = Arc::new(Notify::new());
 
     let handler = Handler {
         notifications: notifications.clone(),
         contacts: contacts.clone(),
+        letters: letters.clone(),
         by_email: settings.email.host.is_some(),
         clock: clock.clone(),
         counters: counters.clone(),
@@ -54,6 +56,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let delivery = match (&settings.email.host, &settings.email.from) {
         (Some(host), Some(from)) => Some(Delivery {
             notifications: notifications.clone(),
+            letters: letters.clone(),
             contacts,
             mailer: Mailer::new(host, &settings.email),
             letterhead: Letterhead {
@@ -86,7 +89,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         let shutdown = shutdown.clone();
         async move {
             // Storing relies on the unique index, so nothing is consumed before it is there.
-            if shutdown.soft().run_until_cancelled(prepare(&notifications)).await.is_some() {
+            if shutdown.soft().run_until_cancelled(prepare(&notifications, &letters)).await.is_some() {
                 let handle = move |envelope| {
                     let handler = handler.clone();
                     async move { handler.handle(envelope).await }
@@ -104,8 +107,8 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
 }
 
 /// Makes the indexes, as soon as the database answers.
-async fn prepare(notifications: &Notifications) {
-    while let Err(error) = notifications.prepare().await {
+async fn prepare(notifications: &Notifications, letters: &Letters) {
+    while let Err(error) = futures::try_join!(notifications.prepare(), letters.prepare()) {
         tracing::warn!(%error, "indexes cannot be made yet");
         tokio::time::sleep(INDEX_PAUSE).await;
     }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod identity;
 pub mod messaging;
 pub mod metrics;
+pub mod openapi;
 pub mod outbox;
 pub mod problem;
 pub mod program;

@@ -1,5 +1,7 @@
 //! Where accounts and sessions are kept: `MongoDB`, one collection each.
 
+pub mod audit;
+pub mod one_time;
 pub mod sessions;
 pub mod users;
 
@@ -7,6 +9,8 @@ use jiff::Timestamp;
 use mongodb::Database;
 use mongodb::bson;
 
+pub use audit::AuditStore;
+pub use one_time::OneTimeStore;
 pub use sessions::SessionStore;
 pub use users::UserStore;
 
@@ -17,25 +21,37 @@ pub struct Store {
     pub users: UserStore,
     /// Sessions.
     pub sessions: SessionStore,
+    /// Tokens that work once.
+    pub one_time: OneTimeStore,
+    /// What those in charge did.
+    pub audit: AuditStore,
 }
 
 impl Store {
     /// The collections in `database`.
     #[must_use]
     pub fn new(database: &Database) -> Self {
-        Self { users: UserStore::new(database), sessions: SessionStore::new(database) }
+        Self {
+            users: UserStore::new(database),
+            sessions: SessionStore::new(database),
+            one_time: OneTimeStore::new(database),
+            audit: AuditStore::new(database),
+        }
     }
 
     /// Makes the indexes that the rules and queries rest on, unless that has been done. Harmless at any time.
     pub async fn prepare(&self) -> Result<(), mongodb::error::Error> {
-        tokio::try_join!(self.users.prepare(), self.sessions.prepare())?;
+        tokio::try_join!(self.users.prepare(), self.sessions.prepare(), self.one_time.prepare(), self.audit.prepare(),)?;
         Ok(())
     }
 
     /// Whether the indexes are there.
     #[must_use]
     pub fn is_prepared(&self) -> bool {
-        self.users.is_prepared() && self.sessions.is_prepared()
+        self.users.is_prepared()
+            && self.sessions.is_prepared()
+            && self.one_time.is_prepared()
+            && self.audit.is_prepared()
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the service remembers, in `MongoDB`.
 
 pub mod contacts;
+pub mod letters;
 pub mod notifications;
 
 pub use contacts::Contacts;
+pub use letters::Letters;
 pub use notifications::Notifications;
 
 use jiff::Timestamp;
