@@ -11,18 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use runtime::clock::Clock;
-use servers::{Message, RabbitMq, Smtp};
+use servers::{RabbitMq, Smtp};
 
 use crate::{
+    emails::mail,
     events::{envelope, message, registration},
     service::{Service, until},
 };
-
-const PATIENCE: Duration = Duration::from_mins(1);
-
-fn mail(smtp: &Smtp, address: &str) -> Vec<Message> {
-    tokio::task::block_in_place(|| smtp.wait_for(address, PATIENCE))
-}
 
 fn arrived(smtp: &Smtp, address: &str) -> Vec<String> {
     let all = tokio::task::block_in_place(|| smtp.messages());

@@ -12,7 +12,8 @@ use contract::problem::Problem;
 use runtime::openapi::{Api, Operation, delete, get, post, put};
 
 use super::fields::Faults;
-use super::{AWAY, INVALID, NO_SESSION, answer_as_problem, confirmation, unavailable};
+use super::routes::{AWAY, INVALID, NO_SESSION};
+use super::{answer_as_problem, confirmation, unavailable};
 use crate::administration::ActError;
 use crate::state::AppState;
 use crate::store::users::AdminError;
