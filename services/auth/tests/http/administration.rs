@@ -124,7 +124,7 @@ async fn who_is_disabled_is_out_everywhere_at_once_until_enabled() {
 async fn moderators_lock_users_and_neither_each_other_nor_admins() {
     let auth = Auth::start().await;
     let boss = admin(&auth, "boss").await;
-    let mo = moderator(&auth, &boss, "mo").await;
+    let mo = moderator(&auth, &boss, "moe").await;
     let other = moderator(&auth, &boss, "other").await;
     let eve = auth.register("eve").await;
     for protected in [&boss, &other, &mo] {

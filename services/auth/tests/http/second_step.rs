@@ -22,13 +22,18 @@ impl App {
 
 /// Base32 (RFC 4648) the other way round, as an app reads it.
 fn from_base32(text: &str) -> Vec<u8> {
-    let mut bits = String::new();
+    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
     for char in text.chars() {
-        let value = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(char).unwrap();
-        bits.push_str(&format!("{value:05b}"));
+        let five = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(char).unwrap();
+        bits = (bits << 5) | u32::try_from(five).unwrap();
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count).unwrap());
+            bits &= (1 << count) - 1;
+        }
     }
-    let bytes = bits.as_bytes().chunks_exact(8);
-    bytes.map(|byte| u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 2).unwrap()).collect()
+    bytes
 }
 
 async fn begin(auth: &Auth, who: &LoggedIn) -> Secret {

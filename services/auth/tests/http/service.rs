@@ -235,8 +235,9 @@ impl Auth {
 
     /// The code of a problem that is answered with `status`.
     pub(crate) fn refused(status: StatusCode, answer: (StatusCode, Value)) -> String {
-        assert_eq!(answer.0, status, "{}", answer.1);
-        answer.1["code"].as_str().unwrap_or_else(|| panic!("no problem: {}", answer.1)).to_owned()
+        let (found, problem) = answer;
+        assert_eq!(found, status, "{problem}");
+        problem["code"].as_str().unwrap_or_else(|| panic!("no problem: {problem}")).to_owned()
     }
 
     /// Encrypts new secrets with the key `id` from now on; older ones stay in the ring.
