@@ -135,7 +135,7 @@ events! {
     MemberRemoved(MemberRemoved) = "conversation.member-removed",
     /// An account was made.
     UserRegistered(UserRegistered) = "user.registered",
-    /// An account got another name, picture or role.
+    /// An account has another name or picture.
     UserUpdated(UserUpdated) = "user.updated",
     /// An account is gone for good.
     UserDeleted(UserDeleted) = "user.deleted",

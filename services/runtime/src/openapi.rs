@@ -31,7 +31,7 @@ pub struct Operation<S> {
     handler: MethodRouter<S>,
     summary: &'static str,
     access: Access,
-    body: Option<SchemaOf>,
+    body: Option<(SchemaOf, bool)>,
     query: Option<SchemaOf>,
     answers: Vec<(StatusCode, Option<SchemaOf>)>,
     problems: BTreeMap<u16, Vec<&'static str>>,
@@ -113,7 +113,13 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 
     /// With a JSON body.
     pub fn body<T: JsonSchema>(mut self) -> Self {
-        self.body = Some(schema_of::<T>);
+        self.body = Some((schema_of::<T>, true));
+        self
+    }
+
+    /// With a JSON body that may be left out.
+    pub fn optional_body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some((schema_of::<T>, false));
         self
     }
 
@@ -201,10 +207,10 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         if !parameters.is_empty() {
             described.insert("parameters".to_owned(), parameters.into());
         }
-        if let Some(body) = operation.body {
+        if let Some((body, required)) = operation.body {
             let schema = body(&mut self.schemas);
             let content = json!({"application/json": {"schema": schema}});
-            described.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+            described.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
         }
         described.insert("responses".to_owned(), self.responses(operation).into());
         described.into()

@@ -85,7 +85,7 @@ fn entry(api: Api<AppState>) -> Api<AppState> {
         "/api/v1/auth/logout",
         [post("End the session", logout::logout)
             .open()
-            .body::<logout::Body>()
+            .optional_body::<logout::Body>()
             .answers_nothing(StatusCode::NO_CONTENT)
             .problem(NO_SESSION)
             .problem(AWAY)],
