@@ -12,6 +12,7 @@ mod external;
 pub(crate) mod faults;
 pub(crate) mod forward;
 mod healing;
+mod identity;
 mod lifecycle;
 mod listener;
 pub(crate) mod load;
@@ -169,6 +170,8 @@ pub(crate) fn prepare() -> Result<()> {
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
+    identity::one_link_verifies_an_address_and_another_lets_choose_a_new_password,
+    identity::a_command_makes_an_admin_who_locks_somebody_out_at_once,
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
