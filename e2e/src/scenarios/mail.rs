@@ -40,13 +40,14 @@ spec:
   ports: [{name: smtp, port: 1025}, {name: http, port: 1080}]
 ";
 
-/// The first e-mail to `address`, once it has arrived.
-pub(super) fn wait_for(stage: &Stage, address: &str, limit: Duration) -> Result<Value> {
+/// The first e-mail to `address` whose subject has `subject` in it, once it has arrived.
+pub(super) fn wait_for(stage: &Stage, address: &str, subject: &str, limit: Duration) -> Result<Value> {
     let path = format!("/api/v1/namespaces/{}/services/maildev:http/proxy/email", stage.namespace);
-    until(&format!("an e-mail to {address}"), limit, || {
+    until(&format!("an e-mail to {address} about {subject:?}"), limit, || {
         let listed = stage.cluster.kubectl(["get", "--raw", &path])?;
         let mails: Vec<Value> = serde_json::from_str(&listed).context("the mail catcher does not list its mail")?;
-        let found = mails.iter().find(|mail| mail["to"][0]["address"] == address);
+        let is_about = |mail: &Value| mail["subject"].as_str().is_some_and(|found| found.contains(subject));
+        let found = mails.iter().find(|mail| mail["to"][0]["address"] == address && is_about(mail));
         ensure!(found.is_some(), "{} e-mails, none to {address}", mails.len());
         Ok(found.cloned().unwrap_or_default())
     })

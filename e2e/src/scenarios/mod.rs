@@ -14,6 +14,7 @@ pub(crate) mod faults;
 pub(crate) mod forward;
 mod gateway;
 mod healing;
+mod identity;
 mod lifecycle;
 mod listener;
 pub(crate) mod load;
@@ -174,6 +175,8 @@ pub(crate) fn prepare() -> Result<()> {
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     gateway::requests_are_spread_over_every_pod_of_a_service,
+    identity::one_link_verifies_an_address_and_another_lets_choose_a_new_password,
+    identity::a_command_makes_an_admin_who_locks_somebody_out_at_once,
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,

@@ -21,7 +21,7 @@ pub(super) fn who_was_away_finds_a_notification_and_an_e_mail(stage: &Stage) -> 
     ensure!(notification["senderId"] == ada.id.as_str() && notification["kind"] == "message", "{notification}");
     ensure!(notification["conversationId"] == conversation.as_str(), "of another conversation: {notification}");
 
-    let mail = mail::wait_for(stage, &ben.email, LIMIT)?;
+    let mail = mail::wait_for(stage, &ben.email, "message", LIMIT)?;
     ensure!(!mail.to_string().contains(&words), "the e-mail holds the message's plaintext");
     ensure!(listed(stage, &ada)?.is_empty(), "the sender was notified too");
     Ok(())

@@ -10,7 +10,8 @@ use super::Stage;
 use super::rest::{Answer, Rest};
 use super::wait::until;
 
-const PASSWORD: &str = "correct horse battery staple";
+/// Everybody's password.
+pub(super) const PASSWORD: &str = "correct horse battery staple";
 
 /// Somebody with an account, logged in.
 #[derive(Debug)]

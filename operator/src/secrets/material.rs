@@ -32,6 +32,8 @@ pub struct Material {
     pub signing_keys: SigningKeys,
     /// Keys that wrap the keys of conversations.
     pub message_keys: MessageKeys,
+    /// Keys that secrets of accounts are encrypted with.
+    pub account_keys: MessageKeys,
     /// The platform's certificate authority.
     pub authority: Certificate,
     /// The certificate of the edge.

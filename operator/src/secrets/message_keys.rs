@@ -11,7 +11,8 @@ use super::Error;
 use super::existing::broken;
 use super::signing_keys::position;
 
-/// The key ring that wraps the keys of conversations (AES-256), kept as the text it was read as.
+/// A key ring of AES-256, kept as the text it was read as: that which wraps the keys of conversations, and that which
+/// encrypts secrets of accounts.
 #[derive(Clone, Debug)]
 pub struct MessageKeys {
     text: SecretString,
@@ -48,7 +49,7 @@ impl MessageKeys {
         Ok(Self { text: SecretString::from(text), current: ring.current })
     }
 
-    /// Id of the key that wraps new conversations' keys.
+    /// Id of the key that what is new is encrypted with.
     #[must_use]
     pub fn current(&self) -> &str {
         &self.current

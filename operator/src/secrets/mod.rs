@@ -15,7 +15,7 @@
 //! | `<p>-redis` | `users.acl`, `sentinel.acl`, `operator-password`, `replication-password`, `sentinel-password` |
 //! | `<p>-rabbitmq` | `definitions.json` (for `load_definitions`), `erlang-cookie`, `operator-password` |
 //! | `<p>-object-storage` | `access-key-id`, `secret-access-key` |
-//! | `<p>-signing-keys`, `<p>-message-keys` | `keys.json` |
+//! | `<p>-signing-keys`, `<p>-message-keys`, `<p>-account-keys` | `keys.json` |
 //! | `<p>-ca` | `tls.crt`, `tls.key` |
 //! | `<p>-edge-tls` | `tls.crt`, `tls.key`, `ca.crt` |
 //!

@@ -3,13 +3,16 @@
 use std::fmt;
 
 use contract::claims::Role;
-use contract::id::UserId;
+use contract::event::UserUpdated;
+use contract::id::{MediaId, UserId};
 use contract::user::{Me, User};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::password::PasswordHash;
+use crate::second_step::{Pending, SecondStep};
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -22,8 +25,23 @@ pub struct Account {
     pub username: Username,
     /// Name shown to others.
     pub display_name: DisplayName,
+    /// Picture, as the media service knows it.
+    pub avatar: Option<MediaId>,
+    /// When mail to the address was shown to arrive.
+    pub email_verified_at: Option<Timestamp>,
+    /// Until when mail to the address has to be shown to arrive, or logging in is over; absent where nobody asks.
+    pub verify_by: Option<Timestamp>,
     /// The password as it is kept.
     pub password: PasswordHash,
+    /// The second step of a log-in.
+    pub second_step: Option<SecondStep>,
+    /// A second step that is being set up.
+    pub pending_second_step: Option<Pending>,
+    /// Counts the moments at which all sessions ended: one that was opened at an earlier count is over, whatever else
+    /// went wrong.
+    pub epoch: i64,
+    /// Since when nobody may log in.
+    pub disabled_at: Option<Timestamp>,
     /// What the user may do.
     pub roles: Vec<Role>,
     /// When the account was made.
@@ -40,16 +58,51 @@ impl Account {
             id: self.id,
             username: self.username.to_string(),
             display_name: self.display_name.to_string(),
+            avatar_id: self.avatar,
             created_at: self.created_at,
         }
+    }
+
+    /// The account as `user.updated` tells it.
+    #[must_use]
+    pub fn updated(&self) -> UserUpdated {
+        UserUpdated {
+            user_id: self.id,
+            username: self.username.to_string(),
+            display_name: self.display_name.to_string(),
+            avatar_id: self.avatar,
+        }
+    }
+
+    /// Whether the account has `role`.
+    #[must_use]
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether the time for showing that mail arrives is over.
+    #[must_use]
+    pub fn must_verify(&self, now: Timestamp) -> bool {
+        self.email_verified_at.is_none() && self.verify_by.is_some_and(|by| now >= by)
     }
 
     /// The account as its owner sees it.
     #[must_use]
     pub fn own(&self) -> Me {
-        Me { user: self.public(), email: self.email.to_string(), roles: self.roles.clone() }
+        Me {
+            user: self.public(),
+            email: self.email.to_string(),
+            email_verified: self.email_verified_at.is_some(),
+            second_step: self.second_step.is_some(),
+            roles: self.roles.clone(),
+        }
     }
 }
+
+/// The picture that an account is to have: one that the media service knows, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct NewAvatar(pub Option<MediaId>);
 
 /// A name that two accounts cannot share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

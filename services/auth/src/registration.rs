@@ -1,14 +1,12 @@
 //! Making an account.
 
 use contract::claims::Role;
-use contract::event::{Envelope, UserRegistered};
+use contract::event::UserRegistered;
 use contract::id::UserId;
-use runtime::clock::Clock;
-use runtime::outbox::Waker;
-use runtime::trace;
 
-use crate::SERVICE;
 use crate::accounts::{Account, DisplayName, Email, UniqueName, Username};
+use crate::addresses::Addresses;
+use crate::events::Events;
 use crate::password::{Hasher, HasherError, Password};
 use crate::store::UserStore;
 use crate::store::users::WriteUserError;
@@ -47,14 +45,14 @@ pub struct Registrar {
     pub users: UserStore,
     /// Keeps their passwords.
     pub hasher: Hasher,
-    /// Told that an event waits in the outbox.
-    pub events: Waker,
-    /// The time.
-    pub clock: Clock,
+    /// Asks new accounts to show that mail arrives.
+    pub addresses: Addresses,
+    /// Where events wait.
+    pub events: Events,
 }
 
 impl Registrar {
-    /// Makes the account, and `user.registered` with it.
+    /// Makes the account, and `user.registered` with it, and a first letter where the platform sends mail.
     pub async fn register(&self, registration: Registration) -> Result<Account, RegistrationError> {
         let Registration { email, username, display_name, password } = registration;
         // Asked before the costly part. Who decides is the database, when the account is written.
@@ -63,14 +61,21 @@ impl Registrar {
             return Err(RegistrationError::Taken(taken));
         }
         let password = self.hasher.hash(password).await?;
-        let now = self.clock.now();
+        let now = self.events.now();
         let id = UserId::new(now, &mut rand::rng());
         let account = Account {
             id,
             email,
             username,
             display_name,
+            avatar: None,
+            email_verified_at: None,
+            verify_by: self.addresses.verify_by(now),
             password,
+            second_step: None,
+            pending_second_step: None,
+            epoch: 0,
+            disabled_at: None,
             roles: vec![Role::User],
             created_at: now,
             updated_at: now,
@@ -81,10 +86,11 @@ impl Registrar {
             email: account.email.to_string(),
             display_name: account.display_name.to_string(),
         };
-        let registered = Envelope::new(SERVICE, registered.into(), trace::current(), now, &mut rand::rng());
-        match self.users.insert(&account, registered).await {
+        let mut told = vec![self.events.envelope(registered)];
+        told.extend(self.addresses.welcome(id, &account.email, &account.display_name).await?);
+        match self.users.insert(&account, told).await {
             Ok(()) => {
-                self.events.wake(id.to_string());
+                self.events.wake(id);
                 Ok(account)
             }
             Err(WriteUserError::Taken(names)) => Err(RegistrationError::Taken(names)),

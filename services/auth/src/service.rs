@@ -13,11 +13,19 @@ use runtime::migrations;
 use runtime::outbox::Relay;
 use runtime::program::Assembly;
 use runtime::service::Service;
+use runtime::watched::Watched;
 
+use crate::addresses::Addresses;
+use crate::administration::Administration;
+use crate::credentials::Credentials;
+use crate::events::Events;
 use crate::lockout::Lockout;
 use crate::password::Hasher;
+use crate::passwords::Passwords;
 use crate::registration::Registrar;
 use crate::revocations::Revocations;
+use crate::second_step::SecondSteps;
+use crate::second_step::sealing::KeyRing;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::state::AppState;
@@ -44,23 +52,55 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let redis = connect::redis(&settings.redis)?;
     let store = Store::new(&database);
     let publisher = Publisher::new(connect::rabbitmq(&settings.rabbitmq, SERVICE));
-    let registered = Relay::new(&store.users.collection(), publisher.clone(), clock.clone());
+    let told = Relay::new(&store.users.collection(), publisher.clone(), clock.clone());
     let revoked = Relay::new(&store.sessions.collection(), publisher, clock.clone());
 
     let revocations = Revocations::new(redis.clone(), store.sessions.clone());
     let sessions = Sessions::new(store.sessions.clone(), revocations.clone(), revoked.waker(), clock.clone());
+    let events = Events::new(told.waker(), clock.clone());
+    let lockout = Lockout::new(redis.clone());
+    let mail = settings.email.enabled;
+    let addresses =
+        Addresses { users: store.users.clone(), tokens: store.one_time.clone(), events: events.clone(), mail };
     let registrar = Registrar {
         users: store.users.clone(),
         hasher: hasher.clone(),
-        events: registered.waker(),
+        addresses: addresses.clone(),
+        events: events.clone(),
+    };
+    let second_steps = SecondSteps {
+        users: store.users.clone(),
+        keys: Watched::load(&settings.account_keys.file, KeyRing::parse)?,
+        lockout: lockout.clone(),
+        events: events.clone(),
+        platform: host_of(&settings.tokens.issuer).to_owned(),
+    };
+    let passwords = Passwords {
+        users: store.users.clone(),
+        tokens: store.one_time.clone(),
+        hasher: hasher.clone(),
+        sessions: sessions.clone(),
+        events: events.clone(),
+        mail,
+    };
+    let administration = Administration {
+        users: store.users.clone(),
+        sessions: sessions.clone(),
+        second_steps: second_steps.clone(),
+        audit: store.audit.clone(),
         clock: clock.clone(),
     };
     let state = AppState {
         registrar,
         users: store.users.clone(),
         sessions,
-        hasher,
-        lockout: Lockout::new(redis.clone()),
+        credentials: Credentials { users: store.users.clone(), hasher, lockout },
+        second_steps,
+        one_time: store.one_time.clone(),
+        addresses,
+        passwords,
+        administration,
+        events,
         signer,
         verifier,
         clock,
@@ -87,6 +127,12 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .health(health)
         .task("migrations", migrating)
         .task("revocations", revocations.sweep(shutdown.soft().clone()))
-        .task("outbox-users", registered.run(shutdown.clone()))
+        .task("outbox-users", told.run(shutdown.clone()))
         .task("outbox-sessions", revoked.run(shutdown)))
+}
+
+/// The host of the platform's URL: what an authenticator app shows beside the account.
+fn host_of(issuer: &str) -> &str {
+    let host = issuer.split_once("://").map_or(issuer, |(_scheme, rest)| rest);
+    host.split('/').next().unwrap_or(host)
 }

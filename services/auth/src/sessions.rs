@@ -1,11 +1,12 @@
 //! Sessions: from a log-in, through its refreshes, to its end.
 
-use contract::event::{Envelope, SessionRevoked};
+use contract::event::{Envelope, RevocationReason, SessionRevoked};
 use contract::id::{SessionId, UserId};
 use jiff::{SignedDuration, Timestamp};
 use runtime::clock::Clock;
 use runtime::outbox::Waker;
 use runtime::trace;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SERVICE;
@@ -35,12 +36,14 @@ pub struct Session {
     pub client: Client,
     /// Its refresh tokens.
     pub family: Family,
+    /// The account's epoch when the user logged in; at a later one the session is over.
+    pub epoch: i64,
     /// Set once it has been ended.
     pub ended: Option<Ended>,
 }
 
 /// From where a session is used, for its owner to recognise it by.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Client {
     /// Network address.
@@ -72,6 +75,12 @@ pub enum EndReason {
     Removed,
     /// A refresh token was used twice.
     TokenReused,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// Somebody in charge ended it, or disabled the account.
+    ByStaff,
+    /// The account is gone.
+    AccountDeleted,
 }
 
 impl Session {
@@ -115,8 +124,9 @@ impl Sessions {
         Self { store, revocations, events, clock }
     }
 
-    /// Opens a session for `user` and answers its first refresh token.
-    pub async fn open(&self, user: UserId, client: Client) -> Result<RefreshToken, mongodb::error::Error> {
+    /// Opens a session for `user`, who has just proved to be the owner of the account at `epoch`, and answers its first
+    /// refresh token.
+    pub async fn open(&self, user: UserId, epoch: i64, client: Client) -> Result<RefreshToken, mongodb::error::Error> {
         let now = self.clock.now();
         let id = SessionId::new(now, &mut rand::rng());
         let (family, token) = Family::found(id, &mut rand::rng());
@@ -128,14 +138,15 @@ impl Sessions {
             expires_at: now + IDLE,
             client,
             family,
+            epoch,
             ended: None,
         };
         self.store.insert(&session).await?;
         Ok(token)
     }
 
-    /// Exchanges `token` for its successor, and answers that with the user whose session it is.
-    pub async fn refresh(&self, token: &RefreshToken, client: Client) -> Result<(UserId, RefreshToken), RefreshError> {
+    /// Exchanges `token` for its successor, and answers that with the session.
+    pub async fn refresh(&self, token: &RefreshToken, client: Client) -> Result<(Session, RefreshToken), RefreshError> {
         /// Each round that is lost means that another request with the same token has won it; after that there is
         /// nothing left to write.
         const ROUNDS: usize = 8;
@@ -145,7 +156,7 @@ impl Sessions {
             let session = session.ok_or(RefreshError::Refused)?;
             let exchange = session.family.exchange(token, now, &mut rand::rng());
             match exchange {
-                Exchange::Repeat(successor) => return Ok((session.user, successor)),
+                Exchange::Repeat(successor) => return Ok((session, successor)),
                 Exchange::Unknown => return Err(RefreshError::Refused),
                 Exchange::Issue(issued) => {
                     let (successor, family) = *issued;
@@ -157,7 +168,7 @@ impl Sessions {
                         ..session.clone()
                     };
                     if self.store.refreshed(&refreshed, &session.family).await? {
-                        return Ok((session.user, successor));
+                        return Ok((refreshed, successor));
                     }
                 }
                 Exchange::Reused => {
@@ -194,10 +205,19 @@ impl Sessions {
     }
 
     /// Ends all sessions of `user`.
-    pub async fn end_all(&self, user: UserId) -> Result<(), mongodb::error::Error> {
+    pub async fn end_all(&self, user: UserId, reason: EndReason) -> Result<(), mongodb::error::Error> {
         // A log-in that comes in between is not "everywhere" at the time of asking.
         for session in self.of_user(user).await? {
-            self.end(&session, EndReason::LoggedOutEverywhere).await?;
+            self.end(&session, reason).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions of the user but `kept`, which goes on at the account's new `epoch`.
+    pub async fn end_others(&self, kept: &Session, epoch: i64, reason: EndReason) -> Result<(), mongodb::error::Error> {
+        self.store.adopt(kept.id, epoch).await?;
+        for session in self.of_user(kept.user).await?.into_iter().filter(|session| session.id != kept.id) {
+            self.end(&session, reason).await?;
         }
         Ok(())
     }
@@ -209,7 +229,14 @@ impl Sessions {
         family: Option<&Family>,
     ) -> Result<bool, mongodb::error::Error> {
         let now = self.clock.now();
-        let revoked = SessionRevoked { user_id: session.user, session_id: session.id };
+        let revoked = SessionRevoked {
+            user_id: session.user,
+            session_id: session.id,
+            reason: Some(match reason {
+                EndReason::TokenReused => RevocationReason::TokenReused,
+                _ => RevocationReason::Ended,
+            }),
+        };
         let revoked = Envelope::new(SERVICE, revoked.into(), trace::current(), now, &mut rand::rng());
         let ended = self.store.end(session.id, &Ended { at: now, reason }, family, &revoked).await?;
         if ended {

@@ -1,6 +1,8 @@
 //! What the service is told from outside; `config.default.toml` holds the defaults.
 
-use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of};
+use std::path::PathBuf;
+
+use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault};
 use runtime::program;
 use serde::Deserialize;
 
@@ -23,6 +25,33 @@ pub struct Settings {
     pub rabbitmq: RabbitMq,
     /// How access tokens are issued.
     pub tokens: Tokens,
+    /// How secrets of accounts are kept.
+    pub account_keys: AccountKeys,
+    /// Whether people can be written to.
+    pub email: Email,
+}
+
+/// `[account_keys]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountKeys {
+    /// The key ring that secrets of second steps are encrypted with; read again when it changes.
+    pub file: PathBuf,
+}
+
+/// `[email]`. Letters themselves are the notification service's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// Whether the platform sends mail. Where it does not, addresses are not verified and forgotten passwords cannot be
+    /// reset by mail.
+    pub enabled: bool,
+}
+
+impl Section for AccountKeys {
+    fn faults(&self) -> Vec<Fault> {
+        file_fault("file", &self.file).into_iter().collect()
+    }
 }
 
 impl program::Settings for Settings {
@@ -43,6 +72,7 @@ impl Section for Settings {
             ("redis", &self.redis),
             ("rabbitmq", &self.rabbitmq),
             ("tokens", &self.tokens),
+            ("account_keys", &self.account_keys),
         ]);
         if self.tokens.signing_keys_file.is_none() {
             faults.push(Fault::new("tokens.signing_keys_file", "must be set to the path of a file"));

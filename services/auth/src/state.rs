@@ -4,11 +4,15 @@ use axum::extract::FromRef;
 use runtime::clock::Clock;
 use runtime::identity::TokenVerifier;
 
-use crate::lockout::Lockout;
-use crate::password::Hasher;
+use crate::addresses::Addresses;
+use crate::administration::Administration;
+use crate::credentials::Credentials;
+use crate::events::Events;
+use crate::passwords::Passwords;
 use crate::registration::Registrar;
+use crate::second_step::SecondSteps;
 use crate::sessions::Sessions;
-use crate::store::UserStore;
+use crate::store::{OneTimeStore, UserStore};
 use crate::tokens::signer::Signer;
 
 /// One clone goes to each request; everything in it is shared.
@@ -21,9 +25,19 @@ pub struct AppState {
     /// Sessions.
     pub sessions: Sessions,
     /// Compares passwords.
-    pub hasher: Hasher,
-    /// Slows guessing down.
-    pub lockout: Lockout,
+    pub credentials: Credentials,
+    /// Second steps of log-ins.
+    pub second_steps: SecondSteps,
+    /// Tokens that work once.
+    pub one_time: OneTimeStore,
+    /// Verifies and changes e-mail addresses.
+    pub addresses: Addresses,
+    /// Changes and resets passwords.
+    pub passwords: Passwords,
+    /// What those in charge do.
+    pub administration: Administration,
+    /// Tells others of changes.
+    pub events: Events,
     /// Signs access tokens.
     pub signer: Signer,
     /// Verifies access tokens.

@@ -1,5 +1,6 @@
 //! What an access token says: a JWT of type `at+jwt` ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)), signed with `EdDSA`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SessionId, UserId};
@@ -34,7 +35,7 @@ pub struct AccessClaims {
 }
 
 /// What a user may do on the platform as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Chats.

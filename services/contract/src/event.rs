@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     conversation::{ConversationType, MemberRole},
-    id::{ConversationId, EventId, MessageId, SessionId, UserId},
+    id::{ConversationId, EventId, MediaId, MessageId, SessionId, UserId},
     trace::TraceParent,
 };
 
@@ -135,8 +135,20 @@ events! {
     MemberRemoved(MemberRemoved) = "conversation.member-removed",
     /// An account was made.
     UserRegistered(UserRegistered) = "user.registered",
+    /// An account has another name or picture.
+    UserUpdated(UserUpdated) = "user.updated",
+    /// An account is gone for good.
+    UserDeleted(UserDeleted) = "user.deleted",
+    /// Someone is to show that mail to an address reaches them.
+    EmailVerificationRequested(EmailVerificationRequested) = "user.email-verification-requested",
+    /// An account has another address.
+    EmailChanged(EmailChanged) = "user.email-changed",
+    /// Someone has forgotten a password.
+    PasswordResetRequested(PasswordResetRequested) = "user.password-reset-requested",
     /// A password was changed or reset.
     PasswordChanged(PasswordChanged) = "user.password-changed",
+    /// Logging in takes a second step now, or no longer does.
+    SecondStepChanged(SecondStepChanged) = "user.second-step-changed",
     /// A session was ended before its time.
     SessionRevoked(SessionRevoked) = "session.revoked",
 }
@@ -257,6 +269,97 @@ pub struct UserRegistered {
     pub display_name: String,
 }
 
+/// Data of `user.updated`: all that others see of the account, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserUpdated {
+    /// Who.
+    pub user_id: UserId,
+    /// Their user name.
+    pub username: String,
+    /// The name shown to others.
+    pub display_name: String,
+    /// Their picture, if they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_id: Option<MediaId>,
+}
+
+/// Data of `user.deleted`. Whoever keeps something about the user forgets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserDeleted {
+    /// Who it was.
+    pub user_id: UserId,
+}
+
+/// A secret that is sent to an address: whoever has it reads the mail of that address. It works once and for a short
+/// time; the auth service keeps its digest alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MailedToken(pub String);
+
+impl std::fmt::Debug for MailedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MailedToken")
+    }
+}
+
+/// Data of `user.email-verification-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailVerificationRequested {
+    /// Who.
+    pub user_id: UserId,
+    /// The name shown to others.
+    pub display_name: String,
+    /// The address to be shown theirs.
+    pub email: String,
+    /// Goes into `POST /auth/verify-email`.
+    pub token: MailedToken,
+    /// Until when the token works.
+    pub expires_at: Timestamp,
+}
+
+/// Data of `user.email-changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmailChanged {
+    /// Who.
+    pub user_id: UserId,
+    /// The name shown to others.
+    pub display_name: String,
+    /// The address from now on.
+    pub email: String,
+    /// The address until now, which is told.
+    pub previous_email: String,
+}
+
+/// Data of `user.password-reset-requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordResetRequested {
+    /// Who.
+    pub user_id: UserId,
+    /// The name shown to others.
+    pub display_name: String,
+    /// The account's address.
+    pub email: String,
+    /// Goes into `POST /auth/reset-password`.
+    pub token: MailedToken,
+    /// Until when the token works.
+    pub expires_at: Timestamp,
+}
+
+/// Data of `user.second-step-changed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecondStepChanged {
+    /// Whose.
+    pub user_id: UserId,
+    /// Whether a code is asked for from now on.
+    pub enabled: bool,
+}
+
 /// Data of `user.password-changed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -273,6 +376,20 @@ pub struct SessionRevoked {
     pub user_id: UserId,
     /// Which.
     pub session_id: SessionId,
+    /// Why; absent from services that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RevocationReason>,
+}
+
+/// Why a session was ended, as far as others treat it differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationReason {
+    /// Its refresh token was used twice: somebody else may have had it. The user is told.
+    TokenReused,
+    /// Any other.
+    #[serde(other)]
+    Ended,
 }
 
 #[cfg(test)]
@@ -318,6 +435,19 @@ mod tests {
     }
 
     #[test]
+    fn a_mailed_token_is_never_shown() {
+        let event = Event::from(PasswordResetRequested {
+            user_id: UserId::generate(),
+            display_name: "Ada".to_owned(),
+            email: "ada@example.org".to_owned(),
+            token: MailedToken("open-sesame".to_owned()),
+            expires_at: Timestamp::UNIX_EPOCH,
+        });
+        assert!(!format!("{event:?}").contains("sesame"));
+        assert!(event.data().unwrap().to_string().contains("open-sesame"));
+    }
+
+    #[test]
     fn a_type_from_the_future_is_told_from_malformed_data() {
         assert!(matches!(Event::parse("message.teleported", b"{}"), Err(EventError::UnknownKind(_))));
         assert!(matches!(Event::parse("message.created", b"{}"), Err(EventError::Malformed { .. })));
@@ -326,10 +456,10 @@ mod tests {
     #[test]
     fn new_fields_of_a_newer_sender_do_not_matter() {
         let (user_id, session_id) = (UserId::generate(), SessionId::generate());
-        let body = json!({"userId": user_id, "sessionId": session_id, "reason": "log-out"}).to_string();
+        let body = json!({"userId": user_id, "sessionId": session_id, "reason": "log-out", "more": 1}).to_string();
         assert_eq!(
             Event::parse("session.revoked", body.as_bytes()).unwrap(),
-            SessionRevoked { user_id, session_id }.into()
+            SessionRevoked { user_id, session_id, reason: Some(RevocationReason::Ended) }.into()
         );
     }
 }

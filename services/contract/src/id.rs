@@ -3,9 +3,10 @@
 //! They sort by the time they were made (millisecond resolution) and are written as 26 characters of
 //! Crockford base32, upper case. Only that canonical form is read back, so that an id has one spelling.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
@@ -74,6 +75,20 @@ macro_rules! id {
             }
         }
 
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "description": "A ULID.",
+                    "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$",
+                })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_str(Text).map(Self)
@@ -113,6 +128,10 @@ id!(
 id!(
     /// A device registered for push.
     DeviceId
+);
+id!(
+    /// One entry of the audit log.
+    AuditId
 );
 
 fn ulid_at(now: Timestamp, rng: &mut (impl rand::Rng + ?Sized)) -> Ulid {

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The content type of a problem.
@@ -12,7 +13,7 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 const TYPES: &str = "https://chatplatform.dev/problems/";
 
 /// What went wrong, for a person (`title`, `detail`) and for a machine (`code`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// Where the kind of problem is described; ends in `code`.
@@ -36,7 +37,7 @@ pub struct Problem {
 }
 
 /// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// The field as the request names it, nested ones with dots.
     pub field: String,

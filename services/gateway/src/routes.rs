@@ -71,6 +71,8 @@ pub const ROUTES: &[Route] = &[
     row(POST, "/api/v1/auth/forgot-password", Class::Auth, Access::Public, Upstream::Auth),
     row(POST, "/api/v1/auth/reset-password", Class::Auth, Access::Public, Upstream::Auth),
     row(POST, "/api/v1/auth/verify-email", Class::Auth, Access::Public, Upstream::Auth),
+    // The second step of a log-in: its challenge shows that the password was right.
+    row(POST, "/api/v1/auth/mfa/totp/login", Class::Auth, Access::Public, Upstream::Auth),
     // A refresh token is 256 random bits that nobody guesses; a household behind one address refreshes a lot.
     row(POST, "/api/v1/auth/refresh", Class::Write, Access::Public, Upstream::Auth),
     // Whoever wants to leave may do so with an access token that has run out; the refresh token is proof enough.
@@ -247,6 +249,7 @@ mod tests {
                 "/api/v1/auth/forgot-password",
                 "/api/v1/auth/reset-password",
                 "/api/v1/auth/verify-email",
+                "/api/v1/auth/mfa/totp/login",
                 "/api/v1/auth/refresh",
                 "/api/v1/auth/logout",
                 "/.well-known/jwks.json",

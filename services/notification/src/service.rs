@@ -18,7 +18,7 @@ use crate::{
     http,
     settings::Settings,
     state::AppState,
-    store::{Contacts, MIGRATIONS, Notifications},
+    store::{Contacts, Letters, MIGRATIONS, Notifications},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
@@ -37,12 +37,14 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let shutdown = service.shutdown();
     let notifications = Notifications::new(&database);
     let contacts = Contacts::new(&database);
+    let letters = Letters::new(&database);
     let counters = Counters::registered(&metrics);
     let bell = Arc::new(Notify::new());
 
     let handler = Handler {
         notifications: notifications.clone(),
         contacts: contacts.clone(),
+        letters: letters.clone(),
         by_email: settings.email.host.is_some(),
         clock: clock.clone(),
         counters: counters.clone(),
@@ -51,6 +53,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let delivery = match (&settings.email.host, &settings.email.from) {
         (Some(host), Some(from)) => Some(Delivery {
             notifications: notifications.clone(),
+            letters: letters.clone(),
             contacts,
             mailer: Mailer::new(host, &settings.email),
             letterhead: Letterhead {

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod messaging;
 pub mod metrics;
 pub mod migrations;
+pub mod openapi;
 pub mod outbox;
 pub mod problem;
 pub mod program;

@@ -1,7 +1,10 @@
 import { Navigate, Route, Routes } from "react-router";
 import { ChatPage } from "./pages/ChatPage";
+import { ForgotPasswordPage } from "./pages/ForgotPasswordPage";
 import { LogInPage } from "./pages/LogInPage";
 import { RegisterPage } from "./pages/RegisterPage";
+import { ResetPasswordPage } from "./pages/ResetPasswordPage";
+import { VerifyEmailPage } from "./pages/VerifyEmailPage";
 import { useAppSelector } from "./store";
 
 export function App() {
@@ -17,6 +20,9 @@ export function App() {
     return (
       <Routes>
         <Route path="/register" element={<RegisterPage />} />
+        <Route path="/forgot-password" element={<ForgotPasswordPage />} />
+        <Route path="/reset-password" element={<ResetPasswordPage />} />
+        <Route path="/verify-email" element={<VerifyEmailPage />} />
         <Route path="*" element={<LogInPage {...(session.reason === undefined ? {} : { notice: session.reason })} />} />
       </Routes>
     );
@@ -25,6 +31,9 @@ export function App() {
     <Routes>
       <Route path="/c/:conversationId" element={<ChatPage account={session.account} />} />
       <Route path="/" element={<ChatPage account={session.account} />} />
+      <Route path="/forgot-password" element={<ForgotPasswordPage />} />
+      <Route path="/reset-password" element={<ResetPasswordPage />} />
+      <Route path="/verify-email" element={<VerifyEmailPage />} />
       <Route path="*" element={<Navigate to="/" replace />} />
     </Routes>
   );

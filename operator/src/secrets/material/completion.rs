@@ -76,6 +76,7 @@ impl Material {
             },
             signing_keys: signing_keys(existing, names, rng)?,
             message_keys: message_keys(existing, names, rng)?,
+            account_keys: account_keys(existing, names, rng)?,
             authority,
             edge,
         })
@@ -173,6 +174,16 @@ fn message_keys(existing: &Existing, names: &Names, rng: &mut (impl CryptoRng + 
     match existing.text(&secret, "keys.json")? {
         Some(text) => MessageKeys::parse(&secret, "keys.json", text),
         None if existing.data_stored() => Err(Error::Lost { secret }),
+        None => Ok(MessageKeys::generate(rng)),
+    }
+}
+
+/// Made anew where they are gone, unlike message keys: what is lost is the second steps of those who have one, and an admin
+/// can take those away.
+fn account_keys(existing: &Existing, names: &Names, rng: &mut (impl CryptoRng + ?Sized)) -> Result<MessageKeys, Error> {
+    let secret = names.object("account-keys");
+    match existing.text(&secret, "keys.json")? {
+        Some(text) => MessageKeys::parse(&secret, "keys.json", text),
         None => Ok(MessageKeys::generate(rng)),
     }
 }

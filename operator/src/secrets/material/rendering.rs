@@ -57,6 +57,7 @@ impl Material {
             service("notification", vec![mongodb_uri("notification"), rabbitmq_uri("notification")]),
             ring("signing-keys", "auth", self.signing_keys.text()),
             ring("message-keys", "chat", self.message_keys.text()),
+            ring("account-keys", "auth", self.account_keys.text()),
             tls("ca", "edge", (self.authority.pem(), self.authority.key()), vec![]),
             tls(EDGE_TLS, "edge", (self.edge.pem(), self.edge.key()), edge_chain.into_iter().collect()),
         ];

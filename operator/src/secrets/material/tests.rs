@@ -98,6 +98,7 @@ fn a_broken_value_is_an_error_that_names_secret_and_key_and_shows_nothing() {
         ("acme-redis", "operator-password"),
         ("acme-signing-keys", "keys.json"),
         ("acme-message-keys", "keys.json"),
+        ("acme-account-keys", "keys.json"),
         ("acme-ca", "tls.crt"),
         ("acme-edge-tls", "tls.key"),
     ] {

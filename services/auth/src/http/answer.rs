@@ -1,6 +1,6 @@
 //! What a log-in is answered with.
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use contract::user::LoggedIn;
 use jiff::Timestamp;
@@ -39,7 +39,11 @@ impl Tokens {
 
 impl IntoResponse for Tokens {
     fn into_response(self) -> Response {
-        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (no_store, axum::Json(self.0)).into_response()
+        (no_store(), axum::Json(self.0)).into_response()
     }
+}
+
+/// What an answer with a secret in it says to caches.
+pub(super) fn no_store() -> [(HeaderName, HeaderValue); 1] {
+    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }

@@ -3,28 +3,32 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::problem::Problem;
+use contract::user::{SecondStepMethod, SecondStepRequired};
 use runtime::extract::Json;
-use runtime::problem::ApiError;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::answer::Tokens;
+use super::answer::{Tokens, no_store};
 use super::client::FromClient;
 use super::fields::Faults;
-use super::unavailable;
+use super::{answer_as_problem, confirmation, unavailable};
 use crate::accounts::{Account, NameKey};
-use crate::lockout::Attempt;
-use crate::password::{HasherError, Password, Verdict};
+use crate::credentials::CredentialsError;
+use crate::one_time::{Issued, Purpose, Token};
+use crate::password::Password;
 use crate::state::AppState;
 use crate::tokens::signer::SignError;
 
 /// The body: who, by e-mail address or by user name, and the password.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "LogIn")]
 pub(super) struct Body {
     email: Option<String>,
     username: Option<String>,
+    #[schemars(required)]
     password: Option<String>,
 }
 
@@ -32,41 +36,86 @@ pub(super) struct Body {
 pub(super) enum RouteError {
     #[error("invalid fields")]
     Invalid(Faults),
-    #[error("wrong name or password")]
-    InvalidCredentials,
-    #[error("locked for {} s", .0.as_secs())]
-    Locked(Duration),
     #[error(transparent)]
-    Hasher(#[from] HasherError),
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     #[error(transparent)]
     Database(#[from] mongodb::error::Error),
     #[error(transparent)]
     Sign(#[from] SignError),
 }
 
-/// 200 with the tokens of a new session.
+/// Why the owner of an account does not get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum EntryError {
+    #[error("the account is disabled")]
+    Disabled,
+    #[error("the e-mail address has not been verified in time")]
+    NotVerified,
+}
+
+/// What a right password is answered with.
+pub(super) enum Answer {
+    /// 200: a session.
+    LoggedIn(Tokens),
+    /// 202: the second step is asked for.
+    SecondStep(SecondStepRequired),
+}
+
+/// 200 with the tokens of a new session, or 202 with a challenge where the account has a second step.
 pub(super) async fn login(
     State(state): State<AppState>,
     FromClient(client): FromClient,
     Json(body): Json<Body>,
-) -> Result<Tokens, RouteError> {
+) -> Result<Answer, RouteError> {
     let (login, password) = parse(&body).map_err(RouteError::Invalid)?;
-    let address = client.address.as_deref().unwrap_or_default();
     let account = login.account(&state).await?;
-    // By id, so that address and user name of one account do not count apart.
-    let counted = account.as_ref().map_or_else(|| login.key().as_str().to_owned(), |account| account.id.to_string());
-    match state.lockout.attempt(&counted, address).await {
-        Ok(Attempt::Allowed) => {}
-        Ok(Attempt::Locked(wait)) => return Err(RouteError::Locked(wait)),
-        // Without Redis guesses are slowed by their hashing alone; nobody who knows a password is kept out.
-        Err(error) => tracing::warn!(%error, "attempts to log in are not being counted"),
+    let account = state.credentials.check(account, login.key().as_str(), password, client.address.as_deref()).await?;
+    match may_enter(&account, &state) {
+        Ok(()) => {}
+        Err(EntryError::NotVerified) => {
+            state.addresses.ask_again(&account).await?;
+            return Err(EntryError::NotVerified.into());
+        }
+        Err(refused) => return Err(refused.into()),
     }
-    let account = authenticated(&state, account, password).await?;
-    if let Err(error) = state.lockout.succeeded(&counted, address).await {
-        tracing::warn!(%error, "attempts to log in could not be forgotten");
+    if account.second_step.is_some() {
+        return Ok(Answer::SecondStep(challenge(&state, &account).await?));
     }
-    let refresh_token = state.sessions.open(account.id, client).await?;
-    Ok(Tokens::new(&state.signer, &account, &refresh_token, state.clock.now())?)
+    let refresh_token = state.sessions.open(account.id, account.epoch, client).await?;
+    Ok(Answer::LoggedIn(Tokens::new(&state.signer, &account, &refresh_token, state.clock.now())?))
+}
+
+/// Whether the owner of the account may have a session, now that they have shown to be that.
+pub(super) fn may_enter(account: &Account, state: &AppState) -> Result<(), EntryError> {
+    if account.disabled_at.is_some() {
+        return Err(EntryError::Disabled);
+    }
+    if account.must_verify(state.clock.now()) {
+        return Err(EntryError::NotVerified);
+    }
+    Ok(())
+}
+
+async fn challenge(state: &AppState, account: &Account) -> Result<SecondStepRequired, mongodb::error::Error> {
+    let now = state.clock.now();
+    let lifetime = Purpose::SecondStep.lifetime();
+    let token = Token::generate(&mut rand::rng());
+    let issued = Issued {
+        purpose: Purpose::SecondStep,
+        user: account.id,
+        email: None,
+        epoch: account.epoch,
+        created_at: now,
+        expires_at: now + lifetime,
+    };
+    state.one_time.add(&token, &issued).await?;
+    Ok(SecondStepRequired {
+        challenge: token.to_string(),
+        expires_in: lifetime.as_secs().unsigned_abs(),
+        methods: vec![SecondStepMethod::Totp, SecondStepMethod::RecoveryCode],
+    })
 }
 
 /// By what somebody logs in.
@@ -113,59 +162,49 @@ fn parse(body: &Body) -> Result<(Login, Option<Password>), Faults> {
     }
 }
 
-/// The account if `password` is its password; the same work is done and the same error told where there is none.
-async fn authenticated(
-    state: &AppState,
-    account: Option<Account>,
-    password: Option<Password>,
-) -> Result<Account, RouteError> {
-    // What cannot be anybody's password needs no comparison, and says nothing about an account.
-    let password = password.ok_or(RouteError::InvalidCredentials)?;
-    let kept = account.as_ref().map(|account| account.password.clone());
-    let verdict = state.hasher.verify(password.clone(), kept).await?;
-    let account = account.ok_or(RouteError::InvalidCredentials)?;
-    match verdict {
-        Verdict::Wrong => return Err(RouteError::InvalidCredentials),
-        Verdict::Right => {}
-        Verdict::RightButOutdated => {
-            let hash = state.hasher.hash(password).await?;
-            state.users.rehash(account.id, &account.password, &hash).await?;
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self {
+            Self::LoggedIn(tokens) => tokens.into_response(),
+            Self::SecondStep(asked) => (StatusCode::ACCEPTED, no_store(), axum::Json(asked)).into_response(),
         }
     }
-    Ok(account)
+}
+
+impl From<EntryError> for Problem {
+    fn from(error: EntryError) -> Self {
+        match error {
+            EntryError::Disabled => {
+                Self::new(StatusCode::FORBIDDEN, "account-disabled", "The account has been disabled")
+                    .detail("Ask an administrator of this platform.")
+            }
+            EntryError::NotVerified => {
+                Self::new(StatusCode::FORBIDDEN, "email-not-verified", "The e-mail address has not been verified")
+                    .detail("Open the link in the letter that was sent to it.")
+            }
+        }
+    }
 }
 
 impl From<RouteError> for Problem {
     fn from(error: RouteError) -> Self {
         match error {
             RouteError::Invalid(faults) => faults.into(),
-            RouteError::InvalidCredentials => {
-                Self::new(StatusCode::UNAUTHORIZED, "invalid-credentials", "Wrong name or password")
-            }
-            RouteError::Locked(wait) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "login-locked", "Too many attempts to log in")
-                    .detail(format!("Try again in {} s.", whole_seconds(wait)))
-            }
-            RouteError::Hasher(HasherError::Busy) | RouteError::Database(_) => unavailable(),
-            RouteError::Hasher(_) | RouteError::Sign(_) => Self::internal(),
+            RouteError::Credentials(error) => confirmation::at_log_in(&error),
+            RouteError::Entry(refused) => refused.into(),
+            RouteError::Database(_) => unavailable(),
+            RouteError::Sign(_) => Self::internal(),
         }
     }
 }
 
-impl IntoResponse for RouteError {
-    fn into_response(self) -> Response {
-        let wait = match &self {
-            Self::Locked(wait) => Some(HeaderValue::from(whole_seconds(*wait))),
+impl RouteError {
+    fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Credentials(error) => confirmation::wait(error),
             _ => None,
-        };
-        let error = ApiError::from(self);
-        match wait {
-            Some(wait) => error.header(header::RETRY_AFTER, wait).into_response(),
-            None => error.into_response(),
         }
     }
 }
 
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
-}
+answer_as_problem!(RouteError, wait);

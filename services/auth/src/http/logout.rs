@@ -5,6 +5,7 @@ use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::StatusCode;
 use contract::problem::Problem;
 use runtime::problem::ApiError;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::caller::Caller;
@@ -19,9 +20,11 @@ pub(super) enum RouteError {
     Database(#[from] mongodb::error::Error),
 }
 
-#[derive(Default, Deserialize)]
+/// The body, where the access token has expired.
+#[derive(Default, Deserialize, JsonSchema)]
+#[schemars(rename = "LogOut")]
 #[serde(rename_all = "camelCase")]
-struct Body {
+pub(super) struct Body {
     refresh_token: Option<String>,
 }
 
@@ -49,7 +52,7 @@ pub(super) async fn logout_all(
     State(state): State<AppState>,
     Caller(session): Caller,
 ) -> Result<StatusCode, RouteError> {
-    state.sessions.end_all(session.user).await?;
+    state.sessions.end_all(session.user, EndReason::LoggedOutEverywhere).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

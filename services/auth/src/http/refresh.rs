@@ -4,20 +4,24 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use contract::problem::Problem;
 use runtime::extract::Json;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::Tokens;
 use super::client::FromClient;
 use super::fields::Faults;
+use super::login::{EntryError, may_enter};
 use super::{answer_as_problem, unavailable};
-use crate::sessions::RefreshError;
+use crate::sessions::{EndReason, RefreshError};
 use crate::state::AppState;
 use crate::tokens::refresh::RefreshToken;
 use crate::tokens::signer::SignError;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Refresh")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
+    #[schemars(required)]
     refresh_token: Option<String>,
 }
 
@@ -27,6 +31,8 @@ pub(super) enum RouteError {
     Invalid(Faults),
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     #[error(transparent)]
     Database(#[from] mongodb::error::Error),
     #[error(transparent)]
@@ -44,8 +50,14 @@ pub(super) async fn refresh(
     let token: RefreshToken = text.ok_or(RouteError::Invalid(faults))?.parse().map_err(|_| RefreshError::Refused)?;
     // Taken before the session is looked at: an access token must not outlive the mark of a session ended meanwhile.
     let now = state.clock.now();
-    let (user, successor) = state.sessions.refresh(&token, client).await?;
-    let account = state.users.get(user).await?.ok_or(RefreshError::Refused)?;
+    let (session, successor) = state.sessions.refresh(&token, client).await?;
+    let account = state.users.get(session.user).await?.filter(|account| account.epoch == session.epoch);
+    let Some(account) = account else {
+        // Whatever was to end it did not get that far.
+        state.sessions.end(&session, EndReason::PasswordChanged).await?;
+        return Err(RefreshError::Refused.into());
+    };
+    may_enter(&account, &state)?;
     Ok(Tokens::new(&state.signer, &account, &successor, now)?)
 }
 
@@ -61,6 +73,7 @@ impl From<RouteError> for Problem {
                 unauthorized("refresh-token-reused", "The session was ended for safety: log in again")
                     .detail("A refresh token that had been used before was presented again.")
             }
+            RouteError::Entry(refused) => refused.into(),
             RouteError::Refresh(RefreshError::Contended | RefreshError::Database(_)) | RouteError::Database(_) => {
                 unavailable()
             }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use contract::problem::Problem;
 use runtime::extract::Json;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::Tokens;
@@ -17,11 +18,15 @@ use crate::state::AppState;
 use crate::tokens::signer::SignError;
 
 /// The body; what is missing is told like any other fault.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Register")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Body {
+    #[schemars(required)]
     email: Option<String>,
+    #[schemars(required)]
     username: Option<String>,
+    #[schemars(required)]
     password: Option<String>,
     display_name: Option<String>,
 }
@@ -46,7 +51,7 @@ pub(super) async fn register(
 ) -> Result<(StatusCode, Tokens), RouteError> {
     let registration = parse(&body).map_err(RouteError::Invalid)?;
     let account = state.registrar.register(registration).await?;
-    let refresh_token = state.sessions.open(account.id, client).await?;
+    let refresh_token = state.sessions.open(account.id, account.epoch, client).await?;
     let tokens = Tokens::new(&state.signer, &account, &refresh_token, state.clock.now())?;
     Ok((StatusCode::CREATED, tokens))
 }

@@ -7,6 +7,7 @@ use contract::page::Page;
 use contract::problem::Problem;
 use jiff::Timestamp;
 use runtime::extract::Path;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::caller::Caller;
@@ -15,7 +16,8 @@ use crate::sessions::{EndReason, Session};
 use crate::state::AppState;
 
 /// A session as its owner sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct View {
     id: SessionId,
@@ -44,7 +46,7 @@ pub(super) async fn list(
     Caller(current): Caller,
 ) -> Result<axum::Json<Page<View>>, RouteError> {
     let sessions = state.sessions.of_user(current.user).await?;
-    let items = sessions.into_iter().map(|session| View::new(session, current.id)).collect();
+    let items = sessions.into_iter().map(|session| View::new(session, Some(current.id))).collect();
     Ok(axum::Json(Page { items, next_cursor: None }))
 }
 
@@ -61,9 +63,10 @@ pub(super) async fn remove(
 }
 
 impl View {
-    fn new(session: Session, current: SessionId) -> Self {
+    /// `session`, seen from the session `current` of its owner or from somebody else's.
+    pub(super) fn new(session: Session, current: Option<SessionId>) -> Self {
         Self {
-            current: session.id == current,
+            current: current == Some(session.id),
             id: session.id,
             created_at: session.created_at,
             last_used_at: session.last_used_at,

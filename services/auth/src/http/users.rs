@@ -7,16 +7,17 @@ use contract::page::{Cursor, Page, PageQuery};
 use contract::problem::Problem;
 use contract::user::{Me, User};
 use runtime::extract::{Json, Path, Query};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
 
 use super::caller::Caller;
 use super::fields::Faults;
 use super::register::taken;
 use super::{answer_as_problem, unavailable};
-use crate::accounts::{DisplayName, NameKey, UniqueName, Username};
+use crate::accounts::{DisplayName, NameKey, NewAvatar, UniqueName, Username};
 use crate::people::{self, Position};
 use crate::state::AppState;
-use crate::store::users::{NameChange, WriteUserError};
+use crate::store::users::{ProfileChange, WriteUserError};
 
 const DEFAULT_LIMIT: u32 = 20;
 const HIGHEST_LIMIT: u32 = 100;
@@ -42,12 +43,22 @@ pub(super) async fn me(State(state): State<AppState>, Caller(session): Caller) -
 }
 
 /// What may be changed. `email` is named to be refused: a new address has to be proved first.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "ProfileChange")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Change {
     username: Option<String>,
     display_name: Option<String>,
+    /// `null` takes the picture away.
+    #[serde(default, deserialize_with = "present")]
+    avatar_id: Option<NewAvatar>,
+    #[schemars(skip)]
     email: Option<serde::de::IgnoredAny>,
+}
+
+/// Tells `null` from a field that is not there.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// 200 with the caller's account as it is after the change.
@@ -58,17 +69,22 @@ pub(super) async fn change_me(
 ) -> Result<Answer<Me>, RouteError> {
     let mut faults = Faults::default();
     if change.email.is_some() {
-        faults.add("email", "cannot be changed here");
+        faults.add("email", "cannot be changed here: use POST /api/v1/auth/change-email");
     }
-    let names = NameChange {
+    let change = ProfileChange {
         username: faults.optional("username", change.username.as_deref(), Username::parse),
         display_name: faults.optional("displayName", change.display_name.as_deref(), DisplayName::parse),
+        avatar: change.avatar_id,
     };
     if faults != Faults::default() {
         return Err(RouteError::Invalid(faults));
     }
-    let account = state.users.rename(session.user, &names, state.clock.now()).await?;
-    Ok(Answer(account.ok_or(RouteError::NotFound)?.own()))
+    let account = state.users.change_profile(session.user, &change, state.clock.now()).await?;
+    let account = account.ok_or(RouteError::NotFound)?;
+    // What is told is the account as it is, so that it does not matter if this one is lost and the next one is not.
+    state.users.tell(account.id, &state.events.envelope(account.updated())).await?;
+    state.events.wake(account.id);
+    Ok(Answer(account.own()))
 }
 
 /// 200 with the user of this id.
@@ -82,8 +98,10 @@ pub(super) async fn by_id(
 }
 
 /// `?query=&cursor=&limit=`
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "UserSearch")]
 pub(super) struct Search {
+    #[schemars(required)]
     query: Option<String>,
     cursor: Option<Cursor>,
     limit: Option<u32>,

@@ -1,4 +1,5 @@
-//! How passwords are kept: Argon2id, hashed in a pool as wide as the machine has cores.
+//! How passwords are kept: Argon2id, hashed in a pool as wide as the machine has cores. Hashes of bcrypt, which another
+//! system may have made, are understood and replaced at the next log-in.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ const LANES: u32 = 1;
 /// How long a request waits for a core before it is told that the service is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A kept password, as a PHC string (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`).
+/// A kept password, as a PHC string (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`), or as bcrypt writes it (`$2b$...`,
+/// also `$2a$` and `$2y$`).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
@@ -28,7 +30,7 @@ pub struct PasswordHash(String);
 pub enum Verdict {
     /// It is the password.
     Right,
-    /// It is the password, kept with other parameters than today's: hash it anew.
+    /// It is the password, kept in another way than today's: hash it anew.
     RightButOutdated,
     /// It is not.
     Wrong,
@@ -46,6 +48,9 @@ pub enum HasherError {
     /// The kept hash is no PHC string.
     #[error("kept hash: {0}")]
     Phc(#[from] phc::Error),
+    /// The kept hash is bcrypt's and cannot be read.
+    #[error("kept bcrypt hash: {0}")]
+    Bcrypt(#[from] bcrypt::BcryptError),
     /// The thread that hashed came to grief.
     #[error("hashing thread: {0}")]
     Thread(#[from] tokio::task::JoinError),
@@ -110,6 +115,10 @@ fn hash(password: &[u8]) -> Result<PasswordHash, HasherError> {
 }
 
 fn verify(password: &Password, kept: &PasswordHash) -> Result<Verdict, HasherError> {
+    if kept.0.starts_with("$2") {
+        let right = bcrypt::verify(password.expose(), &kept.0)?;
+        return Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong });
+    }
     let kept = phc::PasswordHash::new(&kept.0)?;
     match Argon2::default().verify_password(password.expose().as_bytes(), &kept) {
         Ok(()) if is_current(&kept)? => Ok(Verdict::Right),
@@ -179,5 +188,17 @@ mod tests {
             Argon2::default().hash_password_with_params(b"a fine password", b"sixteen of salt.", weaker).unwrap();
         let verdict = hasher().verify(password("a fine password"), Some(PasswordHash(kept.to_string()))).await;
         assert_eq!(verdict.unwrap(), Verdict::RightButOutdated);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_bcrypt_is_right_but_outdated() {
+        // The vector of OpenBSD's and Openwall's tests, as each of the prefixes writes it.
+        for prefix in ["$2a$", "$2b$", "$2y$"] {
+            let kept = format!("{prefix}05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+            let hasher = hasher();
+            let verify = |text: &str| hasher.verify(password(text), Some(PasswordHash(kept.clone())));
+            assert_eq!(verify("U*U").await.unwrap(), Verdict::RightButOutdated, "{prefix}");
+            assert_eq!(verify("U*U*").await.unwrap(), Verdict::Wrong, "{prefix}");
+        }
     }
 }

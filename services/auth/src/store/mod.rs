@@ -1,6 +1,8 @@
 //! Where accounts and sessions are kept: `MongoDB`, one collection each.
 
+pub mod audit;
 mod migrations;
+pub mod one_time;
 pub mod sessions;
 pub mod users;
 
@@ -8,7 +10,9 @@ use jiff::Timestamp;
 use mongodb::Database;
 use mongodb::bson;
 
+pub use audit::AuditStore;
 pub use migrations::MIGRATIONS;
+pub use one_time::OneTimeStore;
 pub use sessions::SessionStore;
 pub use users::UserStore;
 
@@ -19,18 +23,32 @@ pub struct Store {
     pub users: UserStore,
     /// Sessions.
     pub sessions: SessionStore,
+    /// Tokens that work once.
+    pub one_time: OneTimeStore,
+    /// What those in charge did.
+    pub audit: AuditStore,
 }
 
 impl Store {
     /// The collections in `database`.
     #[must_use]
     pub fn new(database: &Database) -> Self {
-        Self { users: UserStore::new(database), sessions: SessionStore::new(database) }
+        Self {
+            users: UserStore::new(database),
+            sessions: SessionStore::new(database),
+            one_time: OneTimeStore::new(database),
+            audit: AuditStore::new(database),
+        }
     }
 
     /// Makes the indexes that the rules and queries rest on. Harmless at any time.
     async fn make_indexes(&self) -> Result<(), mongodb::error::Error> {
-        tokio::try_join!(self.users.prepare(), self.sessions.make_indexes())?;
+        tokio::try_join!(
+            self.users.prepare(),
+            self.sessions.make_indexes(),
+            self.one_time.make_indexes(),
+            self.audit.make_indexes(),
+        )?;
         Ok(())
     }
 }

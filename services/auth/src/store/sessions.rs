@@ -84,6 +84,12 @@ impl SessionStore {
         Ok(self.sessions.update_one(filter, doc! {"$set": set}).await?.matched_count == 1)
     }
 
+    /// Lets the session go on at its account's new `epoch`.
+    pub async fn adopt(&self, id: SessionId, epoch: i64) -> Result<(), Error> {
+        self.sessions.update_one(doc! {"_id": id.to_string()}, doc! {"$set": {"epoch": epoch}}).await?;
+        Ok(())
+    }
+
     /// Ends the session, with `revoked` in its outbox, unless it is over already or, where a `family` is given, its
     /// tokens are no longer those. Answers whether it was ended now.
     pub async fn end(
@@ -144,6 +150,8 @@ struct Record {
     purge_at: bson::DateTime,
     client: Client,
     family: FamilyRecord,
+    #[serde(default)]
+    epoch: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<EndedRecord>,
     /// Since when its end waits to be made known.
@@ -213,6 +221,7 @@ impl From<&Session> for Record {
             purge_at: millis(session.expires_at),
             client: session.client.clone(),
             family: FamilyRecord::from(&session.family),
+            epoch: session.epoch,
             ended: session.ended.as_ref().map(|ended| EndedRecord { at: millis(ended.at), reason: ended.reason }),
             unannounced: None,
             outbox: Vec::new(),
@@ -230,6 +239,7 @@ impl From<Record> for Session {
             expires_at: timestamp(record.expires_at),
             client: record.client,
             family: record.family.into(),
+            epoch: record.epoch,
             ended: record.ended.map(|ended| Ended { at: timestamp(ended.at), reason: ended.reason }),
         }
     }

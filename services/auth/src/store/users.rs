@@ -4,9 +4,13 @@
 //! who register at the same moment. `displayNameKey` is there only where it differs from `usernameKey`, since a search
 //! that finds the one has found the other.
 
+mod administration;
+mod credentials;
+mod record;
+mod second_step;
+
 use std::sync::Arc;
 
-use contract::claims::Role;
 use contract::event::Envelope;
 use contract::id::UserId;
 use futures::TryStreamExt as _;
@@ -15,17 +19,20 @@ use mongodb::bson::{self, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{IndexOptions, ReadConcern, ReturnDocument};
 use mongodb::{Collection, Database, IndexModel};
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::{millis, timestamp};
-use crate::accounts::{Account, DisplayName, Email, NameKey, UniqueName, Username};
+use self::record::Record;
+use super::millis;
+use crate::accounts::{Account, DisplayName, NameKey, NewAvatar, UniqueName, Username};
 use crate::password::PasswordHash;
+
+pub use administration::{AccountFilter, AdminError, Standing};
 
 /// Accounts.
 #[derive(Clone, Debug)]
 pub struct UserStore {
     users: Collection<Record>,
+    guards: Collection<Document>,
     indexes: Arc<OnceCell<()>>,
 }
 
@@ -40,21 +47,27 @@ pub enum WriteUserError {
     Database(#[from] Error),
 }
 
-/// Which names of an account to change.
+/// What of a profile to change.
 #[derive(Clone, Debug, Default)]
-pub struct NameChange {
+pub struct ProfileChange {
     /// New user name.
     pub username: Option<Username>,
     /// New display name.
     pub display_name: Option<DisplayName>,
+    /// New picture.
+    pub avatar: Option<NewAvatar>,
 }
 
 impl UserStore {
-    /// The collection of all accounts, which is also the outbox of `user.registered`.
+    /// The collection of all accounts, which is also the outbox of what happens to them.
     pub const COLLECTION: &str = "users";
 
     pub(super) fn new(database: &Database) -> Self {
-        Self { users: database.collection(Self::COLLECTION), indexes: Arc::default() }
+        Self {
+            users: database.collection(Self::COLLECTION),
+            guards: database.collection("guards"),
+            indexes: Arc::default(),
+        }
     }
 
     /// The collection, for the relay of its outbox.
@@ -71,21 +84,24 @@ impl UserStore {
         let index = |keys, options| IndexModel::builder().keys(keys).options(options).build();
         let unique = IndexOptions::builder().unique(true).build();
         let sparse = IndexOptions::builder().sparse(true).build();
+        let expiring = IndexOptions::builder().expire_after(std::time::Duration::ZERO).build();
         self.users
             .create_indexes([
                 index(doc! {"emailKey": 1}, unique.clone()),
                 index(doc! {"usernameKey": 1}, unique),
-                index(doc! {"displayNameKey": 1, "usernameKey": 1}, sparse),
+                index(doc! {"displayNameKey": 1, "usernameKey": 1}, sparse.clone()),
+                index(doc! {"roles": 1, "_id": -1}, IndexOptions::default()),
+                index(doc! {"purgeAt": 1}, expiring),
             ])
             .await?;
-        Ok(())
+        self.make_guard().await
     }
 
-    /// Adds `account`, and `registered` to the outbox with it.
-    pub async fn insert(&self, account: &Account, registered: Envelope) -> Result<(), WriteUserError> {
+    /// Adds `account`, and `told` to the outbox with it.
+    pub async fn insert(&self, account: &Account, told: Vec<Envelope>) -> Result<(), WriteUserError> {
         // Without its unique indexes the collection would take anything.
         self.prepare().await?;
-        match self.users.insert_one(Record::new(account, registered)).await {
+        match self.users.insert_one(Record::new(account, told)).await {
             Ok(_) => Ok(()),
             Err(error) if is_duplicate(&error) => {
                 Err(WriteUserError::Taken(self.taken(&account.email.key(), &account.username.key()).await?))
@@ -98,13 +114,17 @@ impl UserStore {
     pub async fn taken(&self, email: &NameKey, username: &NameKey) -> Result<Vec<UniqueName>, Error> {
         let filter = doc! {"$or": [{"emailKey": email.as_str()}, {"usernameKey": username.as_str()}]};
         // Local, because what has just kept us from writing may not have reached a majority yet.
-        let holders = self.users.find(filter).read_concern(ReadConcern::local()).await?;
-        let holders: Vec<Record> = holders.try_collect().await?;
+        // Documents, because a name may be kept by an account that is gone.
+        let holders = self.collection().find(filter).read_concern(ReadConcern::local()).await?;
+        let holders: Vec<Document> = holders.try_collect().await?;
+        let is =
+            |holder: &Document, key: &str, name: &NameKey| holder.get_str(key).is_ok_and(|held| held == name.as_str());
+        let holds = |key: &str, name: &NameKey| holders.iter().any(|holder| is(holder, key, name));
         let mut taken = Vec::new();
-        if holders.iter().any(|holder| holder.email_key == *email) {
+        if holds("emailKey", email) {
             taken.push(UniqueName::Email);
         }
-        if holders.iter().any(|holder| holder.username_key == *username) {
+        if holds("usernameKey", username) {
             taken.push(UniqueName::Username);
         }
         Ok(taken)
@@ -132,15 +152,17 @@ impl UserStore {
         Ok(())
     }
 
-    /// Changes names and answers the account as it is then; `None` if there is no such account.
-    pub async fn rename(
+    /// Changes the profile and answers the account as it is then; `None` if there is no such account. `user.updated` is
+    /// to be told afterwards.
+    pub async fn change_profile(
         &self,
         id: UserId,
-        change: &NameChange,
+        change: &ProfileChange,
         now: Timestamp,
     ) -> Result<Option<Account>, WriteUserError> {
         self.prepare().await?;
         let mut set = doc! {"updatedAt": millis(now)};
+        let mut remove = doc! {};
         if let Some(username) = &change.username {
             set.insert("username", username.to_string());
             set.insert("usernameKey", username.key().as_str());
@@ -149,18 +171,20 @@ impl UserStore {
             set.insert("displayName", name.to_string());
             set.insert("displayNameKey", name.key().as_str());
         }
+        match change.avatar {
+            Some(NewAvatar(Some(avatar))) => _ = set.insert("avatarId", avatar.to_string()),
+            // In a pipeline this is what takes a field away.
+            Some(NewAvatar(None)) => _ = remove.insert("avatarId", "$$REMOVE"),
+            None => {}
+        }
         // A pipeline, because whether the display name's key is kept depends on both names as they are in the end.
         let same = doc! {"$eq": ["$displayNameKey", "$usernameKey"]};
         let pipeline = vec![
             doc! {"$set": {"displayNameKey": {"$ifNull": ["$displayNameKey", "$usernameKey"]}}},
-            doc! {"$set": literal(set)},
+            doc! {"$set": literal(set).into_iter().chain(remove).collect::<Document>()},
             doc! {"$set": {"displayNameKey": {"$cond": [same, "$$REMOVE", "$displayNameKey"]}}},
         ];
-        let renamed = self
-            .users
-            .find_one_and_update(doc! {"_id": id.to_string()}, pipeline)
-            .return_document(ReturnDocument::After)
-            .await;
+        let renamed = self.users.find_one_and_update(living(id), pipeline).return_document(ReturnDocument::After).await;
         match renamed {
             Ok(record) => Ok(record.map(Account::from)),
             Err(error) if is_duplicate(&error) => Err(WriteUserError::Taken(vec![UniqueName::Username])),
@@ -203,69 +227,33 @@ impl UserStore {
         self.list(filter, doc! {"displayNameKey": 1, "usernameKey": 1}, limit).await
     }
 
-    async fn one(&self, filter: Document) -> Result<Option<Account>, Error> {
+    /// Adds `told` to the outbox of an account.
+    pub async fn tell(&self, id: UserId, told: &Envelope) -> Result<(), Error> {
+        self.users.update_one(living(id), doc! {"$push": {"outbox": bson::serialize_to_bson(told)?}}).await?;
+        Ok(())
+    }
+
+    /// Changes the account where `filter` holds as well; answers whether it did.
+    async fn change(&self, id: UserId, filter: Document, update: Document) -> Result<bool, Error> {
+        let filter: Document = living(id).into_iter().chain(filter).collect();
+        Ok(self.users.update_one(filter, update).await?.matched_count == 1)
+    }
+
+    async fn one(&self, mut filter: Document) -> Result<Option<Account>, Error> {
+        filter.insert("deletedAt", doc! {"$exists": false});
         Ok(self.users.find_one(filter).await?.map(Account::from))
     }
 
-    async fn list(&self, filter: Document, order: Document, limit: usize) -> Result<Vec<Account>, Error> {
+    async fn list(&self, mut filter: Document, order: Document, limit: usize) -> Result<Vec<Account>, Error> {
+        filter.insert("deletedAt", doc! {"$exists": false});
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.users.find(filter).sort(order).limit(limit).await?.map_ok(Account::from).try_collect().await
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    #[serde(rename = "_id")]
-    id: UserId,
-    email: Email,
-    email_key: NameKey,
-    username: Username,
-    username_key: NameKey,
-    display_name: DisplayName,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    display_name_key: Option<NameKey>,
-    password_hash: PasswordHash,
-    roles: Vec<Role>,
-    created_at: bson::DateTime,
-    updated_at: bson::DateTime,
-    #[serde(default)]
-    outbox: Vec<Envelope>,
-}
-
-impl Record {
-    fn new(account: &Account, registered: Envelope) -> Self {
-        let username_key = account.username.key();
-        Self {
-            id: account.id,
-            email: account.email.clone(),
-            email_key: account.email.key(),
-            username: account.username.clone(),
-            display_name: account.display_name.clone(),
-            display_name_key: Some(account.display_name.key()).filter(|key| *key != username_key),
-            username_key,
-            password_hash: account.password.clone(),
-            roles: account.roles.clone(),
-            created_at: millis(account.created_at),
-            updated_at: millis(account.updated_at),
-            outbox: vec![registered],
-        }
-    }
-}
-
-impl From<Record> for Account {
-    fn from(record: Record) -> Self {
-        Self {
-            id: record.id,
-            email: record.email,
-            username: record.username,
-            display_name: record.display_name,
-            password: record.password_hash,
-            roles: record.roles,
-            created_at: timestamp(record.created_at),
-            updated_at: timestamp(record.updated_at),
-        }
-    }
+/// The account of this id, unless it is gone.
+fn living(id: UserId) -> Document {
+    doc! {"_id": id.to_string(), "deletedAt": {"$exists": false}}
 }
 
 /// The range of all keys that begin with `prefix`: `MongoDB` compares strings by their UTF-8, in which nothing sorts

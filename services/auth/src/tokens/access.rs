@@ -7,6 +7,7 @@ use contract::id::{SessionId, UserId};
 use ed25519_dalek::{Signer as _, SigningKey};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -64,7 +65,7 @@ pub struct KeyRing {
 }
 
 /// The public half of a key, as a JWK (RFC 7517, RFC 8037).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Jwk {
     kty: String,
     crv: String,
@@ -77,7 +78,7 @@ pub struct Jwk {
 }
 
 /// A JWK Set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JwkSet {
     /// Its keys.
     pub keys: Vec<Jwk>,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::service::Auth;
 
 /// Hears every event from now on.
-async fn listen(auth: &Auth) -> (Connection, Consumer) {
+pub(crate) async fn listen(auth: &Auth) -> (Connection, Consumer) {
     let connection = Connection::connect(&auth.rabbitmq, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -23,6 +23,16 @@ async fn listen(auth: &Auth) -> (Connection, Consumer) {
     let consume = BasicConsumeOptions::default();
     let consumer = channel.basic_consume("heard".into(), "test".into(), consume, none()).await.unwrap();
     (connection, consumer)
+}
+
+/// The data of the next event of type `kind`.
+pub(crate) async fn next_of(consumer: &mut Consumer, kind: &str) -> Value {
+    loop {
+        let (found, data) = next(consumer).await;
+        if found == kind {
+            return data;
+        }
+    }
 }
 
 /// The routing key and the data of the next event.
@@ -54,7 +64,8 @@ async fn the_end_of_a_session_is_told_once_and_leaves_the_outbox_empty() {
     loop {
         let (kind, data) = next(&mut events).await;
         if kind == "session.revoked" {
-            assert_eq!(data, json!({"userId": ada.user["id"], "sessionId": ada.session()}));
+            let expected = json!({"userId": ada.user["id"], "sessionId": ada.session(), "reason": "ended"});
+            assert_eq!(data, expected);
             break;
         }
     }
@@ -63,4 +74,27 @@ async fn the_end_of_a_session_is_told_once_and_leaves_the_outbox_empty() {
         auth.all::<mongodb::bson::Document>("sessions", pending.clone()).await.is_empty()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_used_twice_is_told_with_its_reason() {
+    let auth = Auth::start().await;
+    let ada = auth.register("ada").await;
+    let (_connection, mut events) = listen(&auth).await;
+    let next = auth.refresh(&ada.refresh_token).await.unwrap();
+    auth.refresh(&next.refresh_token).await.unwrap();
+    assert_eq!(auth.refresh(&ada.refresh_token).await.unwrap_err(), "refresh-token-reused");
+    assert_eq!(next_of(&mut events, "session.revoked").await["reason"], "token-reused");
+}
+
+#[tokio::test]
+async fn a_changed_profile_is_told_as_it_is_now() {
+    let auth = Auth::start().await;
+    let ada = auth.register("ada").await;
+    let (_connection, mut events) = listen(&auth).await;
+    let avatar = "01JDAYB7N8000000000000000A";
+    auth.patch("/api/v1/users/me", &ada.access_token, &json!({"displayName": "Countess", "avatarId": avatar})).await;
+    let told = next_of(&mut events, "user.updated").await;
+    let expected = json!({"userId": ada.user["id"], "username": "ada", "displayName": "Countess", "avatarId": avatar});
+    assert_eq!(told, expected);
 }

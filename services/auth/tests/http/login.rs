@@ -89,3 +89,17 @@ async fn a_password_kept_with_weaker_parameters_is_hashed_anew_at_login() {
     assert!(documents.contains("m=19456,t=2,p=1") && !documents.contains("m=8192"), "{documents}");
     auth.login("ada").await;
 }
+
+#[tokio::test]
+async fn a_hash_of_bcrypt_is_accepted_and_replaced_at_login() {
+    let auth = Auth::start().await;
+    auth.register("ada").await;
+    auth.keep_bcrypt_hash("ada").await;
+    assert!(auth.documents().await.contains("$2b$05$"));
+    let wrong = json!({"username": "ada", "password": "another password"});
+    assert_eq!(auth.post("/api/v1/auth/login", &wrong).await.0, StatusCode::UNAUTHORIZED);
+    auth.login("ada").await;
+    let documents = auth.documents().await;
+    assert!(documents.contains("m=19456,t=2,p=1") && !documents.contains("$2b$"), "{documents}");
+    auth.login("ada").await;
+}

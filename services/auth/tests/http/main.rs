@@ -3,14 +3,22 @@
 
 mod service;
 
+mod addresses;
+mod administration;
+mod deletion;
 mod events;
+mod first_admin;
 mod jwks;
 mod lockout;
 mod login;
 mod logout;
+mod openapi;
+mod passwords;
 mod people;
 mod profile;
 mod program;
+mod redis_away;
 mod refresh;
 mod registration;
+mod second_step;
 mod sessions;

@@ -69,3 +69,19 @@ async fn what_cannot_be_changed_is_named() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(fields(&problem), ["email", "username", "displayName"]);
 }
+
+#[tokio::test]
+async fn a_picture_is_seen_by_others_until_it_is_taken_away() {
+    let auth = Auth::start().await;
+    let ada = auth.register("ada").await;
+    let eve = auth.register("eve").await;
+    let avatar = "01JDAYB7N8000000000000000A";
+    let path = format!("/api/v1/users/{}", ada.user["id"].as_str().unwrap());
+    let change = async |change| auth.patch("/api/v1/users/me", &ada.access_token, &change).await;
+    assert_eq!(change(json!({"avatarId": avatar})).await.1["avatarId"], avatar);
+    assert_eq!(change(json!({"displayName": "Countess"})).await.1["avatarId"], avatar);
+    assert_eq!(auth.get(&path, &eve.access_token).await.1["avatarId"], avatar);
+    assert!(change(json!({"avatarId": null})).await.1.get("avatarId").is_none());
+    assert!(auth.get(&path, &eve.access_token).await.1.get("avatarId").is_none());
+    assert_eq!(change(json!({"avatarId": "a picture"})).await.0, StatusCode::BAD_REQUEST);
+}

@@ -32,6 +32,7 @@ pub(crate) struct Auth {
     pub(crate) rabbitmq: String,
     redis: String,
     files: TempDir,
+    mail: bool,
     running: Option<Running>,
 }
 
@@ -76,7 +77,16 @@ impl Auth {
         Self::start_with_redis(servers::Redis::shared().database()).await
     }
 
+    /// As on a platform that sends mail.
+    pub(crate) async fn start_with_mail() -> Self {
+        Self::start_as(servers::Redis::shared().database(), true).await
+    }
+
     pub(crate) async fn start_with_redis(redis: String) -> Self {
+        Self::start_as(redis, false).await
+    }
+
+    async fn start_as(redis: String, mail: bool) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mongodb = servers::MongoDb::shared().uri();
         let rabbitmq = servers::RabbitMq::shared().virtual_host();
@@ -86,6 +96,7 @@ impl Auth {
         write("redis-url", &redis);
         write("rabbitmq-uri", &rabbitmq);
         write_keys(files.path(), "kid-1", &["kid-1"]);
+        write("account-keys.json", &account_keys("ak-1", &["ak-1"]));
         let database = mongodb::Client::with_uri_str(&mongodb).await.unwrap();
         let database = database.database(&format!("auth-{}", ulid::Ulid::generate()));
         let mut auth = Self {
@@ -95,6 +106,7 @@ impl Auth {
             rabbitmq,
             redis,
             files,
+            mail,
             running: None,
         };
         auth.restart().await;
@@ -126,7 +138,7 @@ impl Auth {
     }
 
     /// What the service is told from outside.
-    pub(crate) fn environment(&self) -> [(String, String); 10] {
+    pub(crate) fn environment(&self) -> [(String, String); 12] {
         let path = |name: &str| self.files.path().join(name).to_str().unwrap().to_owned();
         let variables = [
             ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
@@ -139,6 +151,8 @@ impl Auth {
             ("TOKENS__ISSUER", "https://chat.example.org".to_owned()),
             ("TOKENS__JWKS_FILE", path("jwks.json")),
             ("TOKENS__SIGNING_KEYS_FILE", path("keys.json")),
+            ("ACCOUNT_KEYS__FILE", path("account-keys.json")),
+            ("EMAIL__ENABLED", self.mail.to_string()),
         ];
         variables.map(|(name, value)| (format!("CHATPLATFORM_{name}"), value))
     }
@@ -204,6 +218,33 @@ impl Auth {
         self.send(Method::POST, path, Some(access_token), None).await
     }
 
+    pub(crate) async fn post_by(&self, who: &LoggedIn, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Method::POST, path, Some(&who.access_token), Some(body)).await
+    }
+
+    pub(crate) async fn put_by(&self, who: &LoggedIn, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.send(Method::PUT, path, Some(&who.access_token), Some(body)).await
+    }
+
+    /// Makes an admin of the account, past the service.
+    pub(crate) async fn make_admin(&self, username: &str) {
+        let users = self.database.collection::<Document>("users");
+        let update = doc! {"$set": {"roles": ["user", "admin"]}};
+        assert_eq!(users.update_one(doc! {"username": username}, update).await.unwrap().matched_count, 1);
+    }
+
+    /// The code of a problem that is answered with `status`.
+    pub(crate) fn refused(status: StatusCode, answer: (StatusCode, Value)) -> String {
+        let (found, problem) = answer;
+        assert_eq!(found, status, "{problem}");
+        problem["code"].as_str().unwrap_or_else(|| panic!("no problem: {problem}")).to_owned()
+    }
+
+    /// Encrypts new secrets with the key `id` from now on; older ones stay in the ring.
+    pub(crate) fn rotate_account_key(&self, id: &str) {
+        fs::write(self.files.path().join("account-keys.json"), account_keys(id, &["ak-1", id])).unwrap();
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -264,7 +305,16 @@ impl Auth {
         let hash: argon2::PasswordHash = argon2::Argon2::default()
             .hash_password_with_params(PASSWORD.as_bytes(), b"sixteen of salt.", weak)
             .unwrap();
-        let update = doc! {"$set": {"passwordHash": hash.to_string()}};
+        self.keep_hash(username, &hash.to_string()).await;
+    }
+
+    /// Keeps the user's password as bcrypt does.
+    pub(crate) async fn keep_bcrypt_hash(&self, username: &str) {
+        self.keep_hash(username, &bcrypt::hash(PASSWORD, 5).unwrap()).await;
+    }
+
+    async fn keep_hash(&self, username: &str, hash: &str) {
+        let update = doc! {"$set": {"passwordHash": hash}};
         let users = self.database.collection::<Document>("users");
         let updated = users.update_one(doc! {"username": username}, update).await.unwrap();
         assert_eq!(updated.modified_count, 1);
@@ -283,6 +333,17 @@ impl Auth {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// A key ring for secrets of accounts, as the operator writes it.
+fn account_keys(current: &str, ids: &[&str]) -> String {
+    let key = |id: &str| {
+        let mut bytes = [0; 32];
+        bytes[..id.len()].copy_from_slice(id.as_bytes());
+        base64::prelude::BASE64_STANDARD.encode(bytes)
+    };
+    let keys: serde_json::Map<String, Value> = ids.iter().map(|id| ((*id).to_owned(), key(id).into())).collect();
+    json!({"current": current, "keys": keys}).to_string()
 }
 
 /// A key ring as the operator writes it, and its public half.

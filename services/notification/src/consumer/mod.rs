@@ -1,11 +1,14 @@
 //! What the service does about events.
 //!
-//! An event may be delivered more than once; each is dealt with so that the second time changes nothing: a notification is unique by
-//! user and message, a contact by user.
+//! An event may be delivered more than once, and after a later one; each is dealt with so that this changes nothing: a notification is
+//! unique by user and message, a letter by event, and what is known of a user is as new as the newest event.
+
+mod letters;
 
 use std::{sync::Arc, time::Duration};
 
 use contract::event::{Envelope, Event, MessageCreated};
+use contract::id::UserId;
 use runtime::{
     clock::Clock,
     messaging::{ConsumerSettings, Outcome},
@@ -16,14 +19,25 @@ use crate::{
     absence::absent_members,
     contact::Contact,
     counters::Counters,
-    store::{Contacts, Notifications},
+    store::{Contacts, Letters, Notifications},
 };
 
 /// The queue. All that belongs to it in the broker is named below it.
 pub const QUEUE: &str = "notification.events";
 
 /// The events it wants.
-const KINDS: &[&str] = &["message.created", "user.registered"];
+const KINDS: &[&str] = &[
+    "message.created",
+    "session.revoked",
+    "user.deleted",
+    "user.email-changed",
+    "user.email-verification-requested",
+    "user.password-changed",
+    "user.password-reset-requested",
+    "user.registered",
+    "user.second-step-changed",
+    "user.updated",
+];
 
 /// Deals with events.
 #[derive(Clone, Debug)]
@@ -32,7 +46,9 @@ pub struct Handler {
     pub notifications: Notifications,
     /// Where contacts are kept.
     pub contacts: Contacts,
-    /// Whether notifications are to be sent by e-mail too.
+    /// Where letters about accounts wait to be sent.
+    pub letters: Letters,
+    /// Whether there is a mail server: without one nobody is written to.
     pub by_email: bool,
     /// Tells the time.
     pub clock: Clock,
@@ -54,15 +70,34 @@ pub fn settings() -> ConsumerSettings {
 impl Handler {
     /// Deals with one event.
     pub async fn handle(&self, envelope: Envelope) -> Outcome {
+        if let Err(error) = self.write_letter(&envelope).await {
+            return Outcome::Retry(format!("the database: {error}"));
+        }
+        let at = envelope.time;
         let done = match envelope.event {
             Event::MessageCreated(message) => self.message_created(&message).await,
-            Event::UserRegistered(user) => self.contacts.put(&Contact::from(user)).await,
+            Event::UserRegistered(user) => self.contacts.add(&Contact::from(&user)).await,
+            Event::EmailChanged(change) => self.contacts.change_email(&Contact::from(&change), at).await,
+            Event::UserUpdated(user) => self.contacts.change_name(user.user_id, &user.display_name, at).await,
+            Event::UserDeleted(user) => self.forget(user.user_id).await,
+            Event::EmailVerificationRequested(_)
+            | Event::PasswordResetRequested(_)
+            | Event::PasswordChanged(_)
+            | Event::SecondStepChanged(_)
+            | Event::SessionRevoked(_) => Ok(()),
             other => return Outcome::DeadLetter(format!("events of type {} are none of ours", other.kind())),
         };
         match done {
             Ok(()) => Outcome::Ack,
             Err(error) => Outcome::Retry(format!("the database: {error}")),
         }
+    }
+
+    /// Forgets a user who is gone: first where to reach them, so that nothing new is sent.
+    async fn forget(&self, user: UserId) -> Result<(), mongodb::error::Error> {
+        self.contacts.forget(user).await?;
+        self.letters.forget(user).await?;
+        self.notifications.forget(user).await
     }
 
     async fn message_created(&self, message: &MessageCreated) -> Result<(), mongodb::error::Error> {

@@ -1,5 +1,7 @@
 //! The workers that send what is due.
 
+mod letters;
+
 use std::{sync::Arc, time::Duration};
 
 use contract::id::UserId;
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     counters::Counters,
-    store::{Contacts, Notifications, notifications::Due},
+    store::{Contacts, Letters, Notifications, notifications::Due},
 };
 
 /// How long a claim holds: well over what sending may take.
@@ -34,6 +36,8 @@ const LONGEST_REST: Duration = Duration::from_secs(5);
 pub struct Delivery {
     /// Where what is due stands.
     pub notifications: Notifications,
+    /// Where letters about accounts stand.
+    pub letters: Letters,
     /// Where recipients and senders are looked up.
     pub contacts: Contacts,
     /// The way to the mail server.
@@ -104,6 +108,9 @@ impl Delivery {
     }
 
     async fn send_next(&self) -> Result<Progress, mongodb::error::Error> {
+        if let Some(progress) = self.send_next_letter().await? {
+            return Ok(progress);
+        }
         let now = self.clock.now();
         let Some(due) = self.notifications.claim(now, LEASE).await? else {
             return Ok(Progress::NothingDue(self.rest().await?));
@@ -144,7 +151,9 @@ impl Delivery {
 
     /// Until the next one is due, within reason.
     async fn rest(&self) -> Result<Duration, mongodb::error::Error> {
-        let wait = self.notifications.next_due().await?.map(|due| due.duration_since(self.clock.now()));
+        let (notification, letter) = futures::try_join!(self.notifications.next_due(), self.letters.next_due())?;
+        let next = notification.into_iter().chain(letter).min();
+        let wait = next.map(|due| due.duration_since(self.clock.now()));
         let wait = wait.map_or(LONGEST_REST, |wait| Duration::try_from(wait).unwrap_or_default());
         Ok(wait.min(LONGEST_REST))
     }

@@ -1,4 +1,5 @@
-//! The e-mail that tells someone of a message they missed. It holds nothing of the message itself.
+//! The e-mail that tells someone of a message they missed, and what all e-mails have in common. It holds nothing of the
+//! message itself.
 
 use contract::id::NotificationId;
 use lettre::{
@@ -42,17 +43,29 @@ pub fn write(
     recipient: &Contact,
     sender: Option<&str>,
 ) -> Result<Message, LetterError> {
-    let to = Mailbox::new(presentable(&recipient.display_name), recipient.email.parse()?);
     let sender = sender.and_then(presentable);
+    let text = body(head, presentable(&recipient.display_name).as_deref(), sender.as_deref());
+    compose(head, &id.to_string(), recipient, &subject(sender.as_deref()), text)
+}
+
+/// Puts a letter together; `id` tells it from all others of this platform.
+pub(super) fn compose(
+    head: &Letterhead,
+    id: &str,
+    recipient: &Contact,
+    subject: &str,
+    text: String,
+) -> Result<Message, LetterError> {
+    let to = Mailbox::new(presentable(&recipient.display_name), recipient.email.parse()?);
     let message = Message::builder()
         .from(head.from.clone())
         .to(to)
-        .subject(subject(sender.as_deref()))
+        .subject(subject)
         // The same in every copy, so that mail programs can tell a repeated letter.
         .message_id(Some(format!("<{id}@{}>", head.from.email.domain())))
         .header(AutoSubmitted)
         .header(ContentType::TEXT_PLAIN)
-        .body(body(head, presentable(&recipient.display_name).as_deref(), sender.as_deref()))?;
+        .body(text)?;
     Ok(message)
 }
 
@@ -77,7 +90,7 @@ fn body(head: &Letterhead, recipient: Option<&str>, sender: Option<&str>) -> Str
 
 /// A display name fit for an e-mail, or nothing. People choose their names: one that mail programs would turn into a link would make
 /// of this platform a sender of other people's links.
-fn presentable(name: &str) -> Option<String> {
+pub(super) fn presentable(name: &str) -> Option<String> {
     let printable: String = name.chars().filter(|char| !char.is_control()).take(LONGEST_NAME).collect();
     let name = printable.trim();
     let links = name.contains("://") || name.contains('@') || name.split_whitespace().any(is_like_a_host);

@@ -1,10 +1,22 @@
 //! Contacts, in the collection `contacts`, by user.
+//!
+//! Events come in any order: each part of a contact has the time of the event that told it, and an older event changes
+//! nothing. Of a user who is gone an empty record stays, so that a late event does not bring them back.
 
 use contract::id::UserId;
-use mongodb::{Collection, Database, bson::doc};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use mongodb::{
+    Collection, Database,
+    bson::{Document, doc},
+    error::{Error, ErrorKind, WriteFailure},
+};
+use serde::Deserialize;
 
+use super::stored;
 use crate::contact::Contact;
+
+/// The server's code for a duplicate of a unique key.
+const DUPLICATE_KEY: i32 = 11_000;
 
 /// The contacts of all users.
 #[derive(Clone, Debug)]
@@ -12,13 +24,13 @@ pub struct Contacts {
     records: Collection<Record>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    #[serde(rename = "_id")]
-    user_id: UserId,
-    email: String,
-    display_name: String,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    display_name: Option<String>,
 }
 
 impl Contacts {
@@ -28,20 +40,68 @@ impl Contacts {
         Self { records: database.collection("contacts") }
     }
 
-    /// Remembers a contact in place of what was known of the user. Doing it twice is doing it once.
-    pub async fn put(&self, contact: &Contact) -> Result<(), mongodb::error::Error> {
-        let record = Record {
-            user_id: contact.user_id,
-            email: contact.email.clone(),
-            display_name: contact.display_name.clone(),
+    /// Remembers the contact of a new user, as far as nothing newer is known.
+    pub async fn add(&self, contact: &Contact) -> Result<(), Error> {
+        let email = doc! {"$ifNull": ["$email", literal(&contact.email)]};
+        let name = doc! {"$ifNull": ["$displayName", literal(&contact.display_name)]};
+        self.upsert(contact.user_id, doc! {}, vec![doc! {"$set": {"email": email, "displayName": name}}]).await
+    }
+
+    /// Remembers another address, told at `at`.
+    pub async fn change_email(&self, contact: &Contact, at: Timestamp) -> Result<(), Error> {
+        let older = doc! {"emailAt": {"$not": {"$gte": stored(at)}}};
+        let set = doc! {
+            "email": literal(&contact.email),
+            "emailAt": stored(at),
+            "displayName": {"$ifNull": ["$displayName", literal(&contact.display_name)]},
         };
-        self.records.replace_one(doc! {"_id": contact.user_id.to_string()}, record).upsert(true).await?;
+        self.upsert(contact.user_id, older, vec![doc! {"$set": set}]).await
+    }
+
+    /// Remembers another name, told at `at`.
+    pub async fn change_name(&self, user: UserId, display_name: &str, at: Timestamp) -> Result<(), Error> {
+        let older = doc! {"nameAt": {"$not": {"$gte": stored(at)}}};
+        let set = doc! {"displayName": literal(display_name), "nameAt": stored(at)};
+        self.upsert(user, older, vec![doc! {"$set": set}]).await
+    }
+
+    /// Forgets a user who is gone, for good.
+    pub async fn forget(&self, user: UserId) -> Result<(), Error> {
+        let gone = doc! {"_id": user.to_string(), "gone": true};
+        let documents = self.records.clone_with_type::<Document>();
+        documents.replace_one(doc! {"_id": user.to_string()}, gone).upsert(true).await?;
         Ok(())
     }
 
     /// The contact of a user, if it has been heard of.
-    pub async fn find(&self, user: UserId) -> Result<Option<Contact>, mongodb::error::Error> {
+    pub async fn find(&self, user: UserId) -> Result<Option<Contact>, Error> {
         let record = self.records.find_one(doc! {"_id": user.to_string()}).await?;
-        Ok(record.map(|Record { user_id, email, display_name }| Contact { user_id, email, display_name }))
+        Ok(record.and_then(|record| {
+            Some(Contact { user_id: user, email: record.email?, display_name: record.display_name? })
+        }))
     }
+
+    /// Changes the record of `user`, making it where there is none; one that `only_if` does not fit stays as it is.
+    async fn upsert(&self, user: UserId, only_if: Document, change: Vec<Document>) -> Result<(), Error> {
+        let mut filter = doc! {"_id": user.to_string(), "gone": {"$exists": false}};
+        filter.extend(only_if);
+        match self.records.update_one(filter.clone(), change.clone()).upsert(true).await {
+            Ok(_) => Ok(()),
+            // There is a record: one that does not fit, or one that another event has just made.
+            Err(error) if is_duplicate(&error) => {
+                self.records.update_one(filter, change).await?;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// In a pipeline a string that begins with `$` would be a path.
+fn literal(text: &str) -> Document {
+    doc! {"$literal": text}
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(error.kind.as_ref(), ErrorKind::Write(WriteFailure::WriteError(fault)) if fault.code == DUPLICATE_KEY)
 }

@@ -2,10 +2,15 @@
 
 use runtime::migrations::Migration;
 
-use super::Notifications;
+use super::{Letters, Notifications};
 
 /// The steps, in order. A name never changes, and a step that was in a release stays as it is.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     name: "indexes",
-    run: |database| Box::pin(async move { Ok(Notifications::new(&database).prepare().await?) }),
+    run: |database| {
+        Box::pin(async move {
+            Notifications::new(&database).prepare().await?;
+            Ok(Letters::new(&database).prepare().await?)
+        })
+    },
 }];

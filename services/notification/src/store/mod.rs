@@ -1,10 +1,12 @@
 //! What the service remembers, in `MongoDB`.
 
 pub mod contacts;
+pub mod letters;
 mod migrations;
 pub mod notifications;
 
 pub use contacts::Contacts;
+pub use letters::Letters;
 pub use migrations::MIGRATIONS;
 pub use notifications::Notifications;
 

@@ -124,6 +124,12 @@ impl Notifications {
         self.records.update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": ""}}).await?;
         Ok(())
     }
+
+    /// Forgets all notifications of `user`.
+    pub async fn forget(&self, user: UserId) -> Result<(), Error> {
+        self.records.delete_many(doc! {"userId": user.to_string()}).await?;
+        Ok(())
+    }
 }
 
 /// How many of an unordered insert's documents were there before; any other failure is one.

@@ -14,7 +14,8 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn mail(smtp: &Smtp, address: &str) -> Vec<Message> {
+/// All mail to `address`, once there is some.
+pub(crate) fn mail(smtp: &Smtp, address: &str) -> Vec<Message> {
     tokio::task::block_in_place(|| smtp.wait_for(address, PATIENCE))
 }
 

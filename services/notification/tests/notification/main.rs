@@ -6,6 +6,7 @@ mod claims;
 mod consuming;
 mod emails;
 mod events;
+mod letters;
 mod list;
 mod program;
 mod service;

@@ -99,7 +99,8 @@ mod tests {
     use super::*;
 
     fn envelope() -> Envelope {
-        let event = SessionRevoked { user_id: id::UserId::generate(), session_id: id::SessionId::generate() };
+        let event =
+            SessionRevoked { user_id: id::UserId::generate(), session_id: id::SessionId::generate(), reason: None };
         Envelope::new("auth", event.into(), Some(TraceParent::start()), Timestamp::UNIX_EPOCH, &mut rand::rng())
     }
 

@@ -30,7 +30,7 @@ impl Broker {
 }
 
 pub(crate) fn event() -> Envelope {
-    let event = SessionRevoked { user_id: UserId::generate(), session_id: SessionId::generate() };
+    let event = SessionRevoked { user_id: UserId::generate(), session_id: SessionId::generate(), reason: None };
     Envelope::new("test", event.into(), None, Clock::system().now(), &mut rand::rng())
 }
 

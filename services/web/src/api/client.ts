@@ -1,4 +1,4 @@
-import type { Account, Conversation, Message, Page, Problem, Tokens, User } from "./wire";
+import type { Account, Conversation, Message, Page, Problem, SecondStepRequired, Tokens, User } from "./wire";
 
 /** What the platform refused, in its own words. */
 export class Refused extends Error {
@@ -36,9 +36,28 @@ export class Gate {
     return send<Tokens>(`${this.base}/api/v1/auth/register`, "POST", body);
   }
 
-  logIn(login: string, password: string): Promise<Tokens> {
+  logIn(login: string, password: string): Promise<Tokens | SecondStepRequired> {
     const name = login.includes("@") ? { email: login } : { username: login };
-    return send<Tokens>(`${this.base}/api/v1/auth/login`, "POST", { ...name, password });
+    return send<Tokens | SecondStepRequired>(`${this.base}/api/v1/auth/login`, "POST", { ...name, password });
+  }
+
+  /** `code` is what the authenticator app shows, or one of the recovery codes. */
+  takeSecondStep(challenge: string, code: string): Promise<Tokens> {
+    const typed = code.trim();
+    const answer = /^\d{3} ?\d{3}$/.test(typed) ? { code: typed.replace(" ", "") } : { recoveryCode: typed };
+    return send<Tokens>(`${this.base}/api/v1/auth/mfa/totp/login`, "POST", { challenge, ...answer });
+  }
+
+  verifyEmail(token: string): Promise<void> {
+    return send<void>(`${this.base}/api/v1/auth/verify-email`, "POST", { token });
+  }
+
+  forgotPassword(email: string): Promise<void> {
+    return send<void>(`${this.base}/api/v1/auth/forgot-password`, "POST", { email });
+  }
+
+  resetPassword(token: string, password: string): Promise<void> {
+    return send<void>(`${this.base}/api/v1/auth/reset-password`, "POST", { token, password });
   }
 
   refresh(refreshToken: string): Promise<Tokens> {
@@ -91,7 +110,10 @@ async function send<T>(url: string, method: string, body?: unknown, token?: stri
     headers,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  if (answer.ok) return (answer.status === 204 ? undefined : await answer.json()) as T;
+  if (answer.ok) {
+    const text = await answer.text();
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
   throw new Refused(await problemOf(answer));
 }
 

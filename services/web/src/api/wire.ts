@@ -4,12 +4,22 @@ export interface User {
   id: string;
   username: string;
   displayName: string;
+  avatarId?: string;
   createdAt: string;
 }
 
 export interface Account extends User {
   email: string;
+  emailVerified: boolean;
+  secondStep: boolean;
   roles: string[];
+}
+
+/** The answer to a log-in with the right password where a second step is asked for. */
+export interface SecondStepRequired {
+  challenge: string;
+  expiresIn: number;
+  methods: ("totp" | "recovery-code")[];
 }
 
 /** The answer to a registration, a log-in or a refresh. `expiresIn` counts seconds. */

@@ -1,0 +1,92 @@
+//! What somebody with access to the cluster may do with the program itself:
+//! `kubectl exec deploy/acme-auth -- /usr/local/bin/auth grant-admin ada`.
+//!
+//! So the first admin comes to be: no password or secret has to be made, handed over and forgotten, and whoever may run
+//! programs in the service's pod could read its database anyway.
+
+use anyhow::{Context as _, bail};
+use contract::claims::Role;
+use runtime::clock::Clock;
+use runtime::{config, connect};
+
+use crate::accounts::NameKey;
+use crate::audit::Actor;
+use crate::sessions::Client;
+use crate::settings::{DEFAULTS, Settings};
+use crate::store::Store;
+use crate::store::users::Standing;
+
+const USAGE: &str = "grant-admin NAME makes an admin of the account with this user name or e-mail address";
+
+/// A command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Makes an admin of an account.
+    GrantAdmin {
+        /// Its user name or e-mail address.
+        name: String,
+    },
+}
+
+/// The command that the program's arguments ask for, if it is one of these.
+pub fn parse(arguments: &[String]) -> anyhow::Result<Option<Command>> {
+    match arguments {
+        [command, name] if command == "grant-admin" => Ok(Some(Command::GrantAdmin { name: name.clone() })),
+        [command, ..] if command == "grant-admin" => bail!("{USAGE}"),
+        _ => Ok(None),
+    }
+}
+
+/// Runs a command under the settings of the service, and says on standard output what it did.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    // Two providers are linked, so one has to be chosen before any connection is described. It fails only if one is.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings: Settings = config::load(DEFAULTS)?;
+    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start threads")?;
+    let Command::GrantAdmin { name } = command;
+    let done = threads.block_on(grant_admin(&settings, name))?;
+    #[expect(clippy::print_stdout, reason = "it is what a command is for")]
+    {
+        println!("{done}");
+    }
+    Ok(())
+}
+
+async fn grant_admin(settings: &Settings, name: &str) -> anyhow::Result<String> {
+    let store = Store::new(&connect::mongodb(&settings.mongodb).await?);
+    let key = NameKey::of(name.trim());
+    let account = match store.users.by_username(&key).await? {
+        Some(account) => account,
+        None => store.users.by_email(&key).await?.with_context(|| {
+            format!("no account has the user name or e-mail address {name:?}: register it first, then run this again")
+        })?,
+    };
+    let mut roles = account.roles.clone();
+    if roles.contains(&Role::Admin) {
+        return Ok(format!("{} is an admin already", account.username));
+    }
+    roles.push(Role::Admin);
+    let actor = Actor { id: None, name: "grant-admin".to_owned(), client: Client::default() };
+    let now = Clock::system().now();
+    store.users.change_standing(account.id, &Standing::Roles(roles), &actor, true, &store.audit, now).await?;
+    Ok(format!("{} ({}) is an admin from the next log-in or refresh on", account.username, account.id))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_command_takes_one_name_and_everything_else_is_the_services_own() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(parse(&words("grant-admin ada")).unwrap(), Some(Command::GrantAdmin { name: "ada".to_owned() }));
+        for own in ["", "migrate"] {
+            assert_eq!(parse(&words(own)).unwrap(), None, "{own}");
+        }
+        for wrong in ["grant-admin", "grant-admin ada eve"] {
+            assert!(parse(&words(wrong)).unwrap_err().to_string().contains("grant-admin NAME"), "{wrong}");
+        }
+    }
+}
