@@ -34,7 +34,7 @@ class TokenServer {
   }
 
   tokens() {
-    const user = { id: "me", username: "ada", displayName: "Ada", email: "ada@example.org", roles: ["user"], createdAt: "2026-01-01T00:00:00Z" };
+    const user = { id: "me", username: "ada", displayName: "Ada", email: "ada@example.org", emailVerified: true, secondStep: false, roles: ["user"], createdAt: "2026-01-01T00:00:00Z" };
     return { user, accessToken: `access-${this.generation}`, refreshToken: `refresh-${this.generation}`, tokenType: "Bearer" as const, expiresIn: 600 };
   }
 }
