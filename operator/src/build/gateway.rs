@@ -18,8 +18,8 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
     let shape = Shape::new(platform, Component::Gateway, &platform.gateway).redis();
     let shape = UPSTREAMS.into_iter().fold(shape, |shape, upstream| {
         let url = |name: &str| format!("http://{}:{PORT}", platform.names.object(name));
-        let (named, headless) = (url(upstream.name()), url(&headless(upstream)));
-        shape.setting("upstreams", upstream.name(), named).setting("endpoints", upstream.name(), headless)
+        let (named, pods) = (url(upstream.name()), url(&pods(upstream)));
+        shape.setting("upstreams", upstream.name(), named).setting("endpoints", upstream.name(), pods)
     });
     settings(shape, &platform.settings).finish()
 }
@@ -49,7 +49,7 @@ fn settings<'a>(mut shape: Shape<'a>, settings: &Settings) -> Shape<'a> {
 pub fn endpoints(platform: &Platform) -> Vec<Service> {
     let service = |upstream: Component| {
         let mut service = network::service(platform, upstream, vec![network::port("http", PORT)]);
-        service.metadata = labels::metadata_named(platform, upstream, &headless(upstream));
+        service.metadata = labels::metadata_named(platform, upstream, &pods(upstream));
         if let Some(spec) = &mut service.spec {
             spec.cluster_ip = Some("None".into());
         }
@@ -58,8 +58,9 @@ pub fn endpoints(platform: &Platform) -> Vec<Service> {
     UPSTREAMS.into_iter().map(service).collect()
 }
 
-fn headless(upstream: Component) -> String {
-    format!("{}-headless", upstream.name())
+/// What follows the platform's name in the name of that Service, short enough for the longest of platforms.
+fn pods(upstream: Component) -> String {
+    format!("{}-pods", upstream.name())
 }
 
 #[cfg(test)]

@@ -406,7 +406,7 @@ mod tests {
     fn every_fault_of_the_gateways_own_sections_is_named() {
         let error = load(&[
             ("CHATPLATFORM_UPSTREAMS__CHAT", "acme-chat"),
-            ("CHATPLATFORM_ENDPOINTS__CHAT", "http://acme-chat-headless:8080/path"),
+            ("CHATPLATFORM_ENDPOINTS__CHAT", "http://acme-chat-pods:8080/path"),
             ("CHATPLATFORM_DISCOVERY__SERVERS", "10.96.0.10"),
             ("CHATPLATFORM_RETRIES__PERCENT", "101"),
             ("CHATPLATFORM_BREAKER__FAILURE_PERCENT", "0"),

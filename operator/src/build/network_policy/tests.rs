@@ -211,7 +211,11 @@ fn addresses(text: &str) -> Vec<(String, i32)> {
         let name = match host.split('.').next()? {
             _ if host == "10.0.0.1" => "gateway",
             _ if host == "10.0.0.2" => "web",
-            label => label.strip_prefix("acme-")?.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit()),
+            label => {
+                let name = label.strip_prefix("acme-")?.trim_end_matches(|c: char| c == '-' || c.is_ascii_digit());
+                // The gateway knows its services' pods by a name of their own.
+                name.strip_suffix("-pods").unwrap_or(name)
+            }
         };
         Some(ports.split(':').filter_map(|port| Some((name.to_owned(), port.parse().ok()?))).collect::<Vec<_>>())
     });
