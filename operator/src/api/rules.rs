@@ -58,12 +58,15 @@ fn at_least(least: &str, what: &str, example: &str) -> Rule {
         .message(format!("write {what} of at least {least}, such as {example}").as_str())
 }
 
-/// Origins (RFC 6454), or all of them.
+/// Origins (RFC 6454), or all of them. What is wrong with a list would be told without a value.
 pub(super) fn origins() -> Rule {
+    let fits = format!("origin == '*' || origin.matches('^{ORIGIN}$')");
+    let cure = format!(
+        "is no origin: write at most {ORIGINS_MOST} such as https://app.example.com, each without path, or * for every page"
+    );
     // Their number and length are bounds of the schema, without which the rule would cost too much.
-    Rule::new(format!("self.all(origin, origin == '*' || origin.matches('^{ORIGIN}$'))")).message(
-        format!("write at most {ORIGINS_MOST} origins such as https://app.example.com, each without path, or * for every page").as_str(),
-    )
+    Rule::new(format!("self.all(origin, {fits})"))
+        .message(Message::Expression(format!("self.filter(origin, !({fits}))[0] + ' {cure}'")))
 }
 
 /// Requests.
