@@ -92,8 +92,8 @@ fn replaced(stage: &Stage, here: &Person, gone: &Person) -> Result<Replaced> {
 
 const ME: &str = "/api/v1/users/me";
 
-/// From the death of the master until a request of somebody who is logged in is answered as before, and stays so. Meanwhile nobody gets
-/// in who has logged out.
+/// From the death of the master until somebody who is logged in can change something as before, and that stays so: reading goes on without
+/// Redis. Meanwhile nobody gets in who has logged out.
 fn until_sessions_work(stage: &Stage, here: &Person, gone: &Person, died: Instant) -> Result<Duration> {
     /// Answers in a row that show that it was no luck: with two gateways, both are asked.
     const IN_A_ROW: u32 = 6;
@@ -105,7 +105,12 @@ fn until_sessions_work(stage: &Stage, here: &Person, gone: &Person, died: Instan
         if gone.get(&rest, ME).is_ok_and(|answer| answer.status == 200) {
             wrong.push("the token of who logged out worked while Redis was away");
         }
-        let answered = here.get(&rest, ME).map(|answer| answer.status);
+        let headers = [
+            ("authorization", format!("Bearer {}", here.access_token)),
+            ("content-type", "application/json".to_owned()),
+        ];
+        let change = json!({"displayName": format!("Ada {good}")}).to_string();
+        let answered = rest.send("PATCH", ME, &headers, change.as_bytes()).map(|answer| answer.status);
         if matches!(answered, Ok(401)) {
             wrong.push("a good token was refused as bad while Redis was away");
         }
