@@ -1,7 +1,7 @@
 //! A broker of three nodes that loses one, or all for a minute, while people write: each message still becomes a notification of who
 //! was away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -95,13 +95,18 @@ pub(super) fn a_broker_away_for_a_minute_delays_events_and_loses_none(stage: &St
     stage.wait_until_ready()
 }
 
-/// Waits until somebody who was away has one notification of each message and no other; answers the messages' ids in the order of
-/// the notifications.
-fn all_notified(stage: &Stage, away: &Person, history: &[Message]) -> Result<Vec<String>> {
+/// A message that somebody was notified of, and its conversation.
+struct Notified {
+    conversation: String,
+    message: String,
+}
+
+/// Waits until somebody who was away has one notification of each message and no other; answers them in their order.
+fn all_notified(stage: &Stage, away: &Person, history: &[Message]) -> Result<Vec<Notified>> {
     let sent: BTreeSet<&str> = history.iter().map(|message| message.id.as_str()).collect();
     let order = until("a notification of every message", ARRIVES_WITHIN, || {
-        let mut order = message_ids(&listed(stage, away)?)?;
-        let missing = sent.iter().filter(|id| !order.iter().any(|notified| notified == *id)).count();
+        let mut order = notified(&listed(stage, away)?)?;
+        let missing = sent.iter().filter(|id| !order.iter().any(|notified| notified.message == **id)).count();
         ensure!(missing == 0, "{missing} of {} are missing", sent.len());
         // Listed newest first.
         order.reverse();
@@ -111,21 +116,29 @@ fn all_notified(stage: &Stage, away: &Person, history: &[Message]) -> Result<Vec
     Ok(order)
 }
 
-fn message_ids(notifications: &[Value]) -> Result<Vec<String>> {
-    let id = |notification: &Value| notification["messageId"].as_str().map(str::to_owned);
-    notifications.iter().map(id).collect::<Option<_>>().context("a notification without a message")
+fn notified(notifications: &[Value]) -> Result<Vec<Notified>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let read = |notification: &Value| {
+        let (conversation, message) = (text(&notification["conversationId"])?, text(&notification["messageId"])?);
+        Some(Notified { conversation, message })
+    };
+    notifications.iter().map(read).collect::<Option<_>>().context("a notification without a message")
 }
 
-/// How many others the worst event overtook: those that were sent before it and arrived after it.
-fn most_overtaken(history: &[Message], arrived: &[String]) -> usize {
-    // A message's id begins with the time at which it was sent.
-    let mut sent: Vec<&str> = history.iter().map(|message| message.id.as_str()).collect();
-    sent.sort_unstable();
-    let place = |id: &String| sent.binary_search(&id.as_str()).ok();
-    let places: Vec<usize> = arrived.iter().filter_map(place).collect();
-    let overtaken =
-        places.iter().enumerate().map(|(at, place)| places[at..].iter().filter(|later| *later < place).count());
-    overtaken.max().unwrap_or_default()
+/// How many others of its conversation the worst event overtook: those that were sent before it and arrived after it. Nothing is promised of
+/// events of different conversations.
+fn most_overtaken(history: &[Message], arrived: &[Notified]) -> usize {
+    let sent: BTreeMap<&str, u64> = history.iter().map(|message| (message.id.as_str(), message.seq)).collect();
+    let mut conversations: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for Notified { conversation, message } in arrived {
+        conversations.entry(conversation).or_default().extend(sent.get(message.as_str()));
+    }
+    let of_one = |places: &Vec<u64>| {
+        let overtaken =
+            places.iter().enumerate().map(|(at, place)| places[at..].iter().filter(|later| *later < place).count());
+        overtaken.max().unwrap_or_default()
+    };
+    conversations.values().map(of_one).max().unwrap_or_default()
 }
 
 /// The pod of the node that leads the queue of notifications.
@@ -160,12 +173,19 @@ mod tests {
 
     #[test]
     fn overtaking_is_counted_against_those_sent_before() {
-        let in_order: Vec<String> = (0..100).map(|number| format!("{number:03}")).collect();
-        assert_eq!(most_overtaken(&messages(100), &in_order), 0);
-        let mut swapped = in_order.clone();
-        swapped.swap(3, 4);
-        assert_eq!(most_overtaken(&messages(100), &swapped), 1);
-        let backwards: Vec<String> = in_order.into_iter().rev().collect();
-        assert_eq!(most_overtaken(&messages(100), &backwards), 99);
+        let arrived = |numbers: &[u64], conversation: fn(u64) -> u64| -> usize {
+            let notified = numbers.iter().map(|number| Notified {
+                conversation: conversation(*number).to_string(),
+                message: format!("{number:03}"),
+            });
+            most_overtaken(&messages(100), &notified.collect::<Vec<_>>())
+        };
+        let mut numbers: Vec<u64> = (0..100).collect();
+        assert_eq!(arrived(&numbers, |_| 0), 0);
+        numbers.swap(3, 4);
+        assert_eq!(arrived(&numbers, |_| 0), 1);
+        assert_eq!(arrived(&numbers, |number| number % 2), 0, "those two are of different conversations");
+        numbers.reverse();
+        assert!(arrived(&numbers, |_| 0) >= 98);
     }
 }
