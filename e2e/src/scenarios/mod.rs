@@ -104,6 +104,8 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     accounts::a_log_out_ends_the_access_token_at_once,
     accounts::a_reused_refresh_token_revokes_its_family,
     accounts::who_has_no_token_is_refused_with_a_problem_body,
+    identity::one_link_verifies_an_address_and_another_lets_choose_a_new_password,
+    identity::a_command_makes_an_admin_who_locks_somebody_out_at_once,
     messages::three_hundred_messages_emitted_without_waiting_arrive_complete_and_in_order,
     messages::the_same_nonce_twice_gives_one_message,
     messages::who_missed_twenty_messages_resumes_and_has_them,
@@ -123,6 +125,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     quiet::at_rest_nothing_changes_for_a_minute,
     quiet::an_idle_operator_takes_at_most_12_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
+    gateway::requests_are_spread_over_every_pod_of_a_service,
     scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
     scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,
     scaling::affinity_that_no_pod_can_have_is_told_of_and_nothing_restarts,
@@ -174,9 +177,6 @@ pub(crate) fn prepare() -> Result<()> {
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
-    gateway::requests_are_spread_over_every_pod_of_a_service,
-    identity::one_link_verifies_an_address_and_another_lets_choose_a_new_password,
-    identity::a_command_makes_an_admin_who_locks_somebody_out_at_once,
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
