@@ -7,7 +7,7 @@
 use anyhow::{Context as _, bail};
 use contract::claims::Role;
 use runtime::clock::Clock;
-use runtime::{config, connect};
+use runtime::{config, connect, program};
 
 use crate::accounts::NameKey;
 use crate::audit::Actor;
@@ -39,8 +39,7 @@ pub fn parse(arguments: &[String]) -> anyhow::Result<Option<Command>> {
 
 /// Runs a command under the settings of the service, and says on standard output what it did.
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    // Two providers are linked, so one has to be chosen before any connection is described. It fails only if one is.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    program::choose_tls_provider();
     let settings: Settings = config::load(DEFAULTS)?;
     let threads = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start threads")?;
     let Command::GrantAdmin { name } = command;

@@ -5,7 +5,6 @@ use std::{env, ffi::OsString, io};
 use anyhow::{Context as _, bail};
 use futures::future::BoxFuture;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -13,6 +12,7 @@ use crate::config::{self, Fault, Log, MongoDb, Section, faults_of};
 use crate::connect;
 use crate::migrations::{self, Migration};
 use crate::service::Service;
+use crate::shutdown;
 use crate::telemetry;
 
 /// All settings of a service.
@@ -83,23 +83,20 @@ fn migrate(name: &'static str, defaults: &str, steps: &'static [Migration]) -> a
     threads()?.block_on(work)
 }
 
-/// Cancelled by SIGTERM, as the kubelet sends it, and by SIGINT, as a terminal does.
+/// Cancelled once the process is told to stop.
 fn on_signal() -> io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked = shutdown::asked_to_stop()?;
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        asked.await;
         stop.cancel();
     });
     Ok(token)
 }
 
 /// Two providers are linked, so one has to be chosen before any connection is described.
-fn choose_tls_provider() {
+pub fn choose_tls_provider() {
     // It fails only if one is.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

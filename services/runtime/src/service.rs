@@ -21,7 +21,7 @@ use crate::{
     health::Health,
     metrics::{self, Metrics},
     problem,
-    shutdown::Shutdown,
+    shutdown::{self, Shutdown},
     trace,
 };
 
@@ -264,14 +264,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
 }
 
 fn stop_on_signals(shutdown: Shutdown) -> io::Result<tokio::task::JoinHandle<()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = shutdown::asked_to_stop()?;
     Ok(tokio::spawn(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
+        let name = asked.await;
         tracing::info!(signal = name, "stopping");
         shutdown.begin();
     }))

@@ -1,11 +1,25 @@
 //! The phases of a graceful stop, as tokens that anything long-lived can wait on.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, io, time::Duration};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
+
+/// Who tells the process to stop: SIGTERM, as the kubelet sends it, or SIGINT, as a terminal does. Both are heard from now on; what is
+/// awaited answers the name of the first.
+pub(crate) fn asked_to_stop() -> io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
 
 /// A stop goes: *draining* (not ready any more, still serving, so that load balancers turn away and clients let go of their connections), *soft*
 /// (no new work; finish what is in hand and close long-lived connections), *hard* (give up what is still running).

@@ -1,8 +1,6 @@
 //! `POST /auth/change-email`: moving the caller's account to another address. Open to whoever is logged in and knows the
 //! password.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -54,7 +52,7 @@ pub(super) async fn change(
 ) -> Result<Response, RouteError> {
     let mut faults = Faults::default();
     let email = faults.required("email", body.email.as_deref(), Email::parse);
-    let password = faults.required("password", body.password.as_deref(), |text| Ok::<_, String>(text.to_owned()));
+    let password = faults.required_text("password", body.password);
     let (Some(email), Some(password)) = (email, password) else { return Err(RouteError::Invalid(faults)) };
     let account = state.users.get(session.user).await?.ok_or(AddressError::Gone)?;
     let account = state.credentials.confirm(account, &password, client.address.as_deref()).await?;
@@ -81,13 +79,4 @@ impl From<RouteError> for Problem {
     }
 }
 
-impl RouteError {
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Credentials(error) => confirmation::wait(error),
-            _ => None,
-        }
-    }
-}
-
-answer_as_problem!(RouteError, wait);
+answer_as_problem!(RouteError, credentials);

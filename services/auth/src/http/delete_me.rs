@@ -1,7 +1,5 @@
 //! `POST /users/me/delete`: the end of the caller's account. Open to whoever is logged in and knows the password.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use contract::event::UserDeleted;
@@ -51,7 +49,7 @@ pub(super) async fn delete(
     Json(body): Json<Body>,
 ) -> Result<StatusCode, RouteError> {
     let mut faults = Faults::default();
-    let password = faults.required("password", body.password.as_deref(), |text| Ok::<_, String>(text.to_owned()));
+    let password = faults.required_text("password", body.password);
     let password = password.ok_or(RouteError::Invalid(faults))?;
     let account = state.users.get(session.user).await?.ok_or(RouteError::Gone)?;
     let account = state.credentials.confirm(account, &password, client.address.as_deref()).await?;
@@ -76,13 +74,4 @@ impl From<RouteError> for Problem {
     }
 }
 
-impl RouteError {
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Credentials(error) => confirmation::wait(error),
-            _ => None,
-        }
-    }
-}
-
-answer_as_problem!(RouteError, wait);
+answer_as_problem!(RouteError, credentials);

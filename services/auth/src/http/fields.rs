@@ -26,6 +26,14 @@ impl Faults {
         self.optional(field, Some(value), parse)
     }
 
+    /// The value of a field that must be there, whatever it is.
+    pub(super) fn required_text(&mut self, field: &str, value: Option<String>) -> Option<String> {
+        if value.is_none() {
+            self.add(field, "is missing");
+        }
+        value
+    }
+
     /// The value of a field that must pass `parse` if it is there.
     pub(super) fn optional<T, E: ToString>(
         &mut self,

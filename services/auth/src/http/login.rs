@@ -1,7 +1,5 @@
 //! `POST /auth/login`: a session for whoever knows the password. Open to everybody.
 
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -198,13 +196,4 @@ impl From<RouteError> for Problem {
     }
 }
 
-impl RouteError {
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Credentials(error) => confirmation::wait(error),
-            _ => None,
-        }
-    }
-}
-
-answer_as_problem!(RouteError, wait);
+answer_as_problem!(RouteError, credentials);

@@ -48,7 +48,8 @@ fn unavailable() -> contract::problem::Problem {
 }
 
 /// Implements `IntoResponse` for a route's errors: as problem bodies, with causes of our own in the log. Errors that have a
-/// method `wait` say in `Retry-After` how long to wait.
+/// method `wait` say in `Retry-After` how long to wait; `credentials` gives one to errors that have nothing to wait for but a
+/// lock in their variant `Credentials`.
 macro_rules! answer_as_problem {
     ($error:ty) => {
         impl axum::response::IntoResponse for $error {
@@ -56,6 +57,18 @@ macro_rules! answer_as_problem {
                 runtime::problem::ApiError::from(self).into_response()
             }
         }
+    };
+    ($error:ty, credentials) => {
+        impl $error {
+            fn wait(&self) -> Option<std::time::Duration> {
+                match self {
+                    Self::Credentials(error) => crate::http::confirmation::wait(error),
+                    _ => None,
+                }
+            }
+        }
+
+        answer_as_problem!($error, wait);
     };
     ($error:ty, $wait:ident) => {
         impl axum::response::IntoResponse for $error {

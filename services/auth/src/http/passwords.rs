@@ -80,7 +80,7 @@ pub(super) struct Reset {
 /// 204 once the password is the new one and all sessions are over. Open to whoever has the token.
 pub(super) async fn reset(State(state): State<AppState>, Json(body): Json<Reset>) -> Result<StatusCode, RouteError> {
     let mut faults = Faults::default();
-    let password = faults.required("password", body.password.as_deref(), |text| Ok::<_, String>(text.to_owned()));
+    let password = faults.required_text("password", body.password);
     let password = password.ok_or(RouteError::Invalid(faults))?;
     let token = token(body.token.as_deref()).map_err(RouteError::Invalid)?.ok_or(PasswordError::BadToken)?;
     state.passwords.reset(&token, &password).await?;
@@ -107,9 +107,8 @@ pub(super) async fn change(
     Json(body): Json<Change>,
 ) -> Result<StatusCode, RouteError> {
     let mut faults = Faults::default();
-    let text = |text: &str| Ok::<_, String>(text.to_owned());
-    let current = faults.required("currentPassword", body.current_password.as_deref(), text);
-    let new = faults.required("password", body.password.as_deref(), text);
+    let current = faults.required_text("currentPassword", body.current_password);
+    let new = faults.required_text("password", body.password);
     let (Some(current), Some(new)) = (current, new) else { return Err(RouteError::Invalid(faults)) };
     let account = state.users.get(session.user).await?.ok_or(RouteError::Gone)?;
     let account = state.credentials.confirm(account, &current, client.address.as_deref()).await?;
@@ -142,13 +141,4 @@ impl From<RouteError> for Problem {
     }
 }
 
-impl RouteError {
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Credentials(error) => confirmation::wait(error),
-            _ => None,
-        }
-    }
-}
-
-answer_as_problem!(RouteError, wait);
+answer_as_problem!(RouteError, credentials);

@@ -46,7 +46,7 @@ pub(super) async fn refresh(
     Json(body): Json<Body>,
 ) -> Result<Tokens, RouteError> {
     let mut faults = Faults::default();
-    let text = faults.required("refreshToken", body.refresh_token.as_deref(), |text| Ok::<_, String>(text.to_owned()));
+    let text = faults.required_text("refreshToken", body.refresh_token);
     let token: RefreshToken = text.ok_or(RouteError::Invalid(faults))?.parse().map_err(|_| RefreshError::Refused)?;
     // Taken before the session is looked at: an access token must not outlive the mark of a session ended meanwhile.
     let now = state.clock.now();

@@ -159,11 +159,8 @@ async fn confirmed(
 }
 
 fn given(field: &str, value: Option<String>) -> Result<String, RouteError> {
-    value.ok_or_else(|| {
-        let mut faults = Faults::default();
-        faults.add(field, "is missing");
-        RouteError::Invalid(faults)
-    })
+    let mut faults = Faults::default();
+    faults.required_text(field, value).ok_or(RouteError::Invalid(faults))
 }
 
 impl From<RouteError> for Problem {
