@@ -20,12 +20,7 @@ pub(super) fn is_object_name(text: &str) -> bool {
 /// An origin as browsers send it: a scheme, a host in lower case and an optional port (RFC 6454, section 6.2).
 pub(super) fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)));
-    let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 270
-        && is_server(host)
-        && !host.bytes().any(|byte| byte.is_ascii_uppercase())
-        && port.is_none_or(is_port)
+    text.len() <= 270 && is_server_with_port(host) && !host.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// A time as Prometheus writes it: a number above zero with one unit.
@@ -58,9 +53,14 @@ pub(super) fn is_registry(text: &str) -> bool {
     let text = text.strip_suffix('/').unwrap_or(text);
     let mut parts = text.split('/');
     let host = parts.next().unwrap_or_default();
-    let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)));
+    text.len() <= 255 && is_server_with_port(host) && parts.all(is_path_component)
+}
+
+/// The same as [`is_server`], with an optional port of at most five digits.
+fn is_server_with_port(text: &str) -> bool {
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     let is_port = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 255 && is_server(host) && port.is_none_or(is_port) && parts.all(is_path_component)
+    is_server(host) && port.is_none_or(is_port)
 }
 
 /// A host name in letters of either case, or an IPv4 address.
