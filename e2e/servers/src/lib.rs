@@ -11,7 +11,7 @@
 //! A server that speaks TLS shows a certificate of an [`Authority`].
 //!
 //! [`access_tokens`] are what the auth service would issue, for services that only verify them. [`Program`] is a service itself,
-//! as a process; a [`Balancer`] leads to several of them, and a [`Load`] is on them while one takes the place of another.
+//! as a process, and [`description`] holds what one says of its routes against what it answers; a [`Balancer`] leads to several of them, and a [`Load`] is on them while one takes the place of another.
 //!
 //! Everything blocks, and works in async tests too; the first call takes seconds.
 //!
@@ -31,6 +31,7 @@ mod authority;
 mod balancer;
 mod cache;
 mod debian;
+pub mod description;
 mod guardian;
 mod instance;
 mod load;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, UserId};
 
 /// A conversation as its members see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversation {
     /// Identity.
@@ -38,7 +39,7 @@ pub struct Conversation {
 }
 
 /// How a conversation stands for one of its members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Own {
     /// Messages of others beyond the member's read mark, deleted ones not counted; 1000 stands for that many or more.
@@ -53,7 +54,7 @@ pub struct Own {
 }
 
 /// Body of `PUT /conversations/{id}/mute`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mute {
     /// Until when; absent for as long as nobody says otherwise.
     #[serde(default)]
@@ -61,7 +62,7 @@ pub struct Mute {
 }
 
 /// Between whom a conversation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ConversationType {
     /// Two people; there is one such conversation for each pair.
@@ -71,7 +72,7 @@ pub enum ConversationType {
 }
 
 /// One who takes part in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     /// Who.
@@ -81,7 +82,7 @@ pub struct Member {
 }
 
 /// What a member may do in a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberRole {
     /// Reads and writes.
@@ -93,7 +94,7 @@ pub enum MemberRole {
 }
 
 /// Body of `POST /conversations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewConversation {
     /// Direct or group.
@@ -107,7 +108,7 @@ pub struct NewConversation {
 }
 
 /// Body of `PUT /conversations/{id}/read`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Read {
     /// Everything up to this sequence number has been read.
     pub seq: u64,

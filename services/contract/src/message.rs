@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, MediaId, MessageId, UserId};
 
 /// A message, the same in REST and Socket.IO.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Identity.
@@ -63,7 +64,7 @@ impl fmt::Debug for Message {
 }
 
 /// Body of `POST /conversations/{id}/messages`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewMessage {
     /// What to say.
@@ -86,7 +87,7 @@ impl fmt::Debug for NewMessage {
 }
 
 /// Body of `PATCH /conversations/{id}/messages/{messageId}`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EditMessage {
     /// What it shall say from now on.
     pub text: String,

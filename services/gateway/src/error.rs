@@ -68,6 +68,9 @@ pub enum GatewayError {
     /// An upgrade was asked for on a connection that cannot be upgraded.
     #[error("this connection cannot be upgraded")]
     NoUpgrade,
+    /// A file of the documentation cannot be made.
+    #[error("the page cannot be made: {0}")]
+    Page(String),
     /// The request cannot be passed on.
     #[error("the request cannot be passed on")]
     NotPassable(#[from] http::Error),
@@ -144,6 +147,7 @@ impl From<GatewayError> for Problem {
             GatewayError::Timeout(_) => {
                 Problem::new(StatusCode::GATEWAY_TIMEOUT, "gateway-timeout", "The service took too long to answer")
             }
+            GatewayError::Page(_) => Problem::internal(),
             GatewayError::NoUpgrade => Problem::malformed_request("This connection cannot be upgraded."),
             GatewayError::NotPassable(_) => Problem::malformed_request("The request cannot be passed on."),
         }

@@ -6,6 +6,7 @@ pub mod affinity;
 pub mod authentication;
 pub mod client_address;
 pub mod cors;
+pub mod documentation;
 pub mod error;
 pub mod headers;
 pub mod limits;

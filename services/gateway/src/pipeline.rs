@@ -18,7 +18,7 @@ use crate::{
     error::{GatewayError, RedisAway},
     headers, limits,
     rate_limit::{self, Allowance},
-    routes::{self, Access, Class, Found, Route},
+    routes::{self, Access, Answerer, Class, Found, Route},
     service::Gateway,
     tunnel,
     upstream::Trip,
@@ -93,6 +93,10 @@ async fn steps(
     let known = identity.as_ref().ok().and_then(Option::as_ref);
     check_with_redis(route, gateway, client, known, allowance).await?;
     authorise(route.access, identity?.as_ref())?;
+    let upstream = match route.answerer {
+        Answerer::Service(upstream) => upstream,
+        Answerer::Documentation => return gateway.documentation.answer(parts.uri.path()),
+    };
 
     rewrite(&mut parts, client);
     let wants_upgrade = route.class == Class::Socket && headers::asks_for_websocket(&parts.headers);
@@ -114,16 +118,16 @@ async fn steps(
     let mut request = Request::from_parts(parts, limits::limited(body, body_limit));
     if wants_upgrade {
         let client_side = tunnel::prepare(&mut request)?;
-        let answer = gateway.proxy.forward(route.upstream, request, trip).await?;
+        let answer = gateway.proxy.forward(upstream, request, trip).await?;
         return Ok(answer_of(route, gateway.tunnels.join(client_side, answer).map(Body::new)));
     }
     headers::strip_hop_by_hop(request.headers_mut());
-    let answer = gateway.proxy.forward(route.upstream, request, trip).await?;
+    let answer = gateway.proxy.forward(upstream, request, trip).await?;
     let tag = answer.lease.endpoint().tag();
     let response = answer.carried(gateway.limits.stall());
     if session == Session::Asked {
         let labelled = affinity::label(response, tag).await;
-        return Ok(answer_of(route, labelled.map_err(|error| GatewayError::BrokenAnswer(route.upstream, error))?));
+        return Ok(answer_of(route, labelled.map_err(|error| GatewayError::BrokenAnswer(upstream, error))?));
     }
     Ok(answer_of(route, response))
 }

@@ -15,7 +15,16 @@ pub struct Route {
     /// Who may ask.
     pub access: Access,
     /// Who answers.
-    pub upstream: Upstream,
+    pub answerer: Answerer,
+}
+
+/// Who answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerer {
+    /// A service behind.
+    Service(Upstream),
+    /// The gateway itself, with what describes all services.
+    Documentation,
 }
 
 /// Routes of one class share limits.
@@ -99,6 +108,8 @@ pub const ROUTES: &[Route] = &[
     row(CHANGE, "/api/v1/notification-preferences", Class::Write, Access::LoggedIn, Upstream::Notification),
     row(GET, "/api/v1/devices", Class::Read, Access::LoggedIn, Upstream::Notification),
     row(CHANGE, "/api/v1/devices", Class::Write, Access::LoggedIn, Upstream::Notification),
+    documentation("/api/openapi.json"),
+    documentation("/api/docs"),
 ];
 
 const fn row(
@@ -108,7 +119,11 @@ const fn row(
     access: Access,
     upstream: Upstream,
 ) -> Route {
-    Route { methods, prefix, class, access, upstream }
+    Route { methods, prefix, class, access, answerer: Answerer::Service(upstream) }
+}
+
+const fn documentation(prefix: &'static str) -> Route {
+    Route { methods: GET, prefix, class: Class::Read, access: Access::Public, answerer: Answerer::Documentation }
 }
 
 /// Where a request goes.
@@ -234,7 +249,7 @@ mod tests {
             ("PUT", "/api/v1/notification-preferences", Upstream::Notification),
             ("DELETE", "/api/v1/devices/01", Upstream::Notification),
         ] {
-            assert_eq!(route(method, path).upstream, upstream, "{method} {path}");
+            assert_eq!(route(method, path).answerer, Answerer::Service(upstream), "{method} {path}");
         }
     }
 
@@ -254,6 +269,8 @@ mod tests {
                 "/api/v1/auth/logout",
                 "/.well-known/jwks.json",
                 "/socket.io",
+                "/api/openapi.json",
+                "/api/docs",
             ]
         );
         assert_eq!(route("POST", "/api/v1/auth/logout-all").access, Access::LoggedIn);

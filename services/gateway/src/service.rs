@@ -16,6 +16,7 @@ use runtime::{
 use crate::{
     client_address::Network,
     cors::Cors,
+    documentation::Documentation,
     error::GatewayError,
     pipeline,
     proxy::Proxy,
@@ -38,6 +39,7 @@ pub struct Gateway {
     pub(crate) proxy: Proxy,
     pub(crate) tunnels: Tunnels,
     pub(crate) cors: Cors,
+    pub(crate) documentation: Documentation,
     pub(crate) limits: Limits,
     pub(crate) rate_limits: RateLimits,
     pub(crate) trusted_proxies: Arc<[Network]>,
@@ -95,6 +97,7 @@ impl Gateway {
             proxy: Proxy::new(settings, &UpstreamMetrics::registered(metrics))?,
             tunnels: Tunnels::new(service.shutdown(), Duration::from_secs(settings.server.drain_seconds), tunnels_open),
             cors: Cors::new(&settings.cors),
+            documentation: Documentation::new()?,
             limits: settings.limits,
             rate_limits: settings.rate_limits,
             trusted_proxies: networks.collect::<Result<_, _>>()?,

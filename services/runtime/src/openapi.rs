@@ -13,6 +13,10 @@ use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
+pub mod refusals;
+
+use refusals::Refusal;
+
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// Who may use an operation, as its description says it. The handler's extractors see to it.
@@ -31,10 +35,25 @@ pub struct Operation<S> {
     handler: MethodRouter<S>,
     summary: &'static str,
     access: Access,
-    body: Option<(SchemaOf, bool)>,
+    body: Option<Body>,
     query: Option<SchemaOf>,
-    answers: Vec<(StatusCode, Option<SchemaOf>)>,
+    answers: Vec<(StatusCode, Content)>,
     problems: BTreeMap<u16, Vec<&'static str>>,
+}
+
+enum Body {
+    Json {
+        schema: SchemaOf,
+        required: bool,
+    },
+    /// A form with one file in the field of this name.
+    File(&'static str),
+}
+
+enum Content {
+    Nothing,
+    Json(SchemaOf),
+    Bytes,
 }
 
 /// Routes with their description.
@@ -113,13 +132,19 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 
     /// With a JSON body.
     pub fn body<T: JsonSchema>(mut self) -> Self {
-        self.body = Some((schema_of::<T>, true));
+        self.body = Some(Body::Json { schema: schema_of::<T>, required: true });
         self
     }
 
     /// With a JSON body that may be left out.
     pub fn optional_body<T: JsonSchema>(mut self) -> Self {
-        self.body = Some((schema_of::<T>, false));
+        self.body = Some(Body::Json { schema: schema_of::<T>, required: false });
+        self
+    }
+
+    /// With a form (`multipart/form-data`) whose field `name` is a file.
+    pub fn file(mut self, name: &'static str) -> Self {
+        self.body = Some(Body::File(name));
         self
     }
 
@@ -131,21 +156,37 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
 
     /// Answered with JSON.
     pub fn answers<T: JsonSchema>(mut self, status: StatusCode) -> Self {
-        self.answers.push((status, Some(schema_of::<T>)));
+        self.answers.push((status, Content::Json(schema_of::<T>)));
         self
     }
 
     /// Answered without a body.
     pub fn answers_nothing(mut self, status: StatusCode) -> Self {
-        self.answers.push((status, None));
+        self.answers.push((status, Content::Nothing));
+        self
+    }
+
+    /// Answered with bytes of any type.
+    pub fn answers_bytes(mut self, status: StatusCode) -> Self {
+        self.answers.push((status, Content::Bytes));
         self
     }
 
     /// Refused with problems of this status and these codes.
-    pub fn problem(mut self, (status, codes): (StatusCode, &[&'static str])) -> Self {
+    pub fn problem(mut self, (status, codes): Refusal) -> Self {
         self.problems.entry(status.as_u16()).or_default().extend(codes);
         self
     }
+
+    /// Refused in each of these ways.
+    pub fn problems<const N: usize>(self, refusals: [Refusal; N]) -> Self {
+        refusals.into_iter().fold(self, Self::problem)
+    }
+}
+
+/// The route by which a service itself answers the document that describes it. The edge leads nobody there.
+pub fn route<S: Clone + Send + Sync + 'static>(document: Value) -> Router<S> {
+    Router::new().route("/openapi.json", axum::routing::get(async move || axum::Json(document.clone())))
 }
 
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -207,21 +248,38 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         if !parameters.is_empty() {
             described.insert("parameters".to_owned(), parameters.into());
         }
-        if let Some((body, required)) = operation.body {
-            let schema = body(&mut self.schemas);
-            let content = json!({"application/json": {"schema": schema}});
-            described.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
+        if let Some(body) = &operation.body {
+            described.insert("requestBody".to_owned(), self.request_body(body));
         }
         described.insert("responses".to_owned(), self.responses(operation).into());
         described.into()
     }
 
+    fn request_body(&mut self, body: &Body) -> Value {
+        match body {
+            Body::Json { schema, required } => {
+                let schema = schema(&mut self.schemas);
+                json!({"required": required, "content": {"application/json": {"schema": schema}}})
+            }
+            Body::File(name) => {
+                let file = json!({"type": "string", "contentMediaType": "application/octet-stream"});
+                let schema = json!({"type": "object", "required": [name], "properties": {*name: file}});
+                json!({"required": true, "content": {"multipart/form-data": {"schema": schema}}})
+            }
+        }
+    }
+
     fn responses(&mut self, operation: &Operation<S>) -> Map<String, Value> {
         let mut responses = Map::new();
-        for (status, schema) in &operation.answers {
+        for (status, content) in &operation.answers {
             let mut response = json!({"description": status.canonical_reason().unwrap_or_default()});
-            if let Some(schema) = schema {
-                response["content"] = json!({"application/json": {"schema": schema(&mut self.schemas)}});
+            match content {
+                Content::Nothing => {}
+                Content::Json(schema) => {
+                    response["content"] = json!({"application/json": {"schema": schema(&mut self.schemas)}});
+                }
+                // In 3.1, bytes have no schema (OpenAPI 3.1.1, section 4.8.14.3).
+                Content::Bytes => response["content"] = json!({"*/*": {}}),
             }
             responses.insert(status.as_str().to_owned(), response);
         }

@@ -22,7 +22,7 @@ mod users;
 mod verify_email;
 
 use axum::Router;
-use axum::routing::get;
+use runtime::openapi;
 use serde_json::Value;
 
 use crate::state::AppState;
@@ -30,8 +30,7 @@ use crate::state::AppState;
 /// All routes of the service.
 pub fn router(state: AppState) -> Router {
     let (router, document) = routes::api().finish(TITLE, env!("CARGO_PKG_VERSION"));
-    let document = get(async move || axum::Json(document.clone()));
-    router.route("/openapi.json", document).with_state(state)
+    router.merge(openapi::route(document)).with_state(state)
 }
 
 const TITLE: &str = "ChatPlatform: accounts and sessions";

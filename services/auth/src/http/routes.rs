@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use contract::page::Page;
 use contract::user::{LoggedIn, Me, SecondStepRequired, User};
+use runtime::openapi::refusals::{AWAY, CONFLICT, INVALID, NO_SESSION, NOT_FOUND, Refusal};
 use runtime::openapi::{Api, delete, get, patch, post};
 
 use super::{
@@ -12,15 +13,10 @@ use super::{
 use crate::state::AppState;
 use crate::tokens::access::JwkSet;
 
-pub(super) const INVALID: (StatusCode, &[&str]) =
-    (StatusCode::BAD_REQUEST, &["validation-failed", "malformed-request"]);
-pub(super) const NO_SESSION: (StatusCode, &[&str]) =
-    (StatusCode::UNAUTHORIZED, &["unauthenticated", "invalid-token", "token-expired", "session-revoked"]);
-pub(super) const AWAY: (StatusCode, &[&str]) = (StatusCode::SERVICE_UNAVAILABLE, &["unavailable"]);
-const BAD_LINK: (StatusCode, &[&str]) = (StatusCode::BAD_REQUEST, &["validation-failed", "invalid-token"]);
-const NOT_ENTERED: (StatusCode, &[&str]) = (StatusCode::FORBIDDEN, &["account-disabled", "email-not-verified"]);
-const LOCKED: (StatusCode, &[&str]) = (StatusCode::TOO_MANY_REQUESTS, &["login-locked"]);
-const WRONG_PASSWORD: (StatusCode, &[&str]) = (StatusCode::FORBIDDEN, &["wrong-password"]);
+const BAD_LINK: Refusal = (StatusCode::BAD_REQUEST, &["validation-failed", "invalid-token"]);
+const NOT_ENTERED: Refusal = (StatusCode::FORBIDDEN, &["account-disabled", "email-not-verified"]);
+const LOCKED: Refusal = (StatusCode::TOO_MANY_REQUESTS, &["login-locked"]);
+const WRONG_PASSWORD: Refusal = (StatusCode::FORBIDDEN, &["wrong-password"]);
 
 /// The routes, each with what it takes and how it may be refused.
 pub(super) fn api() -> Api<AppState> {
@@ -117,7 +113,7 @@ fn entry(api: Api<AppState>) -> Api<AppState> {
             .body::<passwords::Reset>()
             .answers_nothing(StatusCode::NO_CONTENT)
             .problem(BAD_LINK)
-            .problem((StatusCode::CONFLICT, &["conflict"]))
+            .problem(CONFLICT)
             .problem(AWAY)],
     )
 }
@@ -143,7 +139,7 @@ fn owner(api: Api<AppState>) -> Api<AppState> {
         [delete("End one of one's sessions", sessions::remove)
             .answers_nothing(StatusCode::NO_CONTENT)
             .problem(NO_SESSION)
-            .problem((StatusCode::NOT_FOUND, &["not-found"]))
+            .problem(NOT_FOUND)
             .problem(AWAY)],
     )
     .route(
@@ -174,7 +170,7 @@ fn owner(api: Api<AppState>) -> Api<AppState> {
             .problem(INVALID)
             .problem(NO_SESSION)
             .problem(WRONG_PASSWORD)
-            .problem((StatusCode::CONFLICT, &["conflict"]))
+            .problem(CONFLICT)
             .problem(LOCKED)
             .problem(AWAY)],
     )
@@ -207,8 +203,8 @@ fn owner(api: Api<AppState>) -> Api<AppState> {
 
 /// Setting a second step up and giving it up.
 fn owners_second_step(api: Api<AppState>) -> Api<AppState> {
-    const ENABLED: (StatusCode, &[&str]) = (StatusCode::CONFLICT, &["second-step-enabled"]);
-    const NOT_ENABLED: (StatusCode, &[&str]) = (StatusCode::CONFLICT, &["second-step-not-enabled"]);
+    const ENABLED: Refusal = (StatusCode::CONFLICT, &["second-step-enabled"]);
+    const NOT_ENABLED: Refusal = (StatusCode::CONFLICT, &["second-step-not-enabled"]);
     api.route(
         "/api/v1/auth/mfa/totp",
         [
@@ -281,7 +277,7 @@ fn people(api: Api<AppState>) -> Api<AppState> {
         [get("Somebody's public side", users::by_id)
             .answers::<User>(StatusCode::OK)
             .problem(NO_SESSION)
-            .problem((StatusCode::NOT_FOUND, &["not-found"]))
+            .problem(NOT_FOUND)
             .problem(AWAY)],
     )
 }

@@ -1,15 +1,16 @@
 //! `/conversations`, `/conversations/{id}`, `/conversations/{id}/read` and `/conversations/{id}/mute`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
 use contract::conversation::{Conversation, Mute, NewConversation, Read};
 use contract::id::ConversationId;
 use contract::page::{Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
 use runtime::identity::Identity;
+use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
+use runtime::openapi::{Api, delete, get, patch, post, put};
 use runtime::problem::ApiResult;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{IdempotencyKey, bad_cursor};
@@ -17,12 +18,53 @@ use crate::conversations::Revision;
 use crate::state::AppState;
 use crate::store::Activity;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/conversations", get(list).post(open))
-        .route("/conversations/{id}", get(show).patch(rename).delete(remove))
-        .route("/conversations/{id}/read", put(mark_read))
-        .route("/conversations/{id}/mute", put(mute).delete(unmute))
+pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
+    api.route(
+        "/api/v1/conversations",
+        [
+            get("List one's conversations, the liveliest first", list)
+                .query::<PageQuery>()
+                .answers::<Page<Conversation>>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, AWAY]),
+            post("Open a conversation, or find the one between two people", open)
+                .body::<NewConversation>()
+                .answers::<Conversation>(StatusCode::OK)
+                .answers::<Conversation>(StatusCode::CREATED)
+                .problems([INVALID, NO_SESSION, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}",
+        [
+            get("A conversation", show).answers::<Conversation>(StatusCode::OK).problems([NO_SESSION, NOT_FOUND, AWAY]),
+            patch("Rename a group", rename)
+                .body::<Rename>()
+                .answers::<Conversation>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND, AWAY]),
+            delete("Delete a group for everybody", remove)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([NO_SESSION, FORBIDDEN, NOT_FOUND, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}/read",
+        [put("Mark everything up to a number as read", mark_read)
+            .body::<Read>()
+            .answers::<Mark>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY])],
+    )
+    .route(
+        "/api/v1/conversations/{id}/mute",
+        [
+            put("Mute a conversation, mentions excepted", mute)
+                .body::<Mute>()
+                .answers::<Conversation>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY]),
+            delete("Hear of a conversation again", unmute)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([NO_SESSION, NOT_FOUND, AWAY]),
+        ],
+    )
 }
 
 /// The caller's conversations, the liveliest first. Any user.
@@ -59,7 +101,7 @@ async fn show(
     Ok(Json(state.conversations.get(id, me.user_id).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Rename {
     title: Option<String>,
 }
@@ -80,7 +122,8 @@ async fn remove(State(state): State<AppState>, me: Identity, Path(id): Path<Conv
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
+/// How far the caller has read.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Mark {
     conversation_id: ConversationId,

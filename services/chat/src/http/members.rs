@@ -1,27 +1,47 @@
 //! `/conversations/{id}/members` and `/conversations/{id}/members/{userId}`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{patch, post};
 use contract::conversation::{Conversation, MemberRole};
 use contract::id::{ConversationId, UserId};
 use contract::problem::Problem;
 use runtime::extract::{Json, Path};
 use runtime::identity::Identity;
+use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
+use runtime::openapi::{Api, delete, patch, post};
 use runtime::problem::ApiResult;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::conversations::Revision;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/conversations/{id}/members", post(add))
-        .route("/conversations/{id}/members/{user}", patch(promote).delete(remove))
+pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
+    api.route(
+        "/api/v1/conversations/{id}/members",
+        [post("Add people to a group", add)
+            .body::<NewMembers>()
+            .answers::<Conversation>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND])
+            .problem((StatusCode::CONFLICT, &["group-full"]))
+            .problem(AWAY)],
+    )
+    .route(
+        "/api/v1/conversations/{id}/members/{userId}",
+        [
+            patch("Give a member another role", promote)
+                .body::<NewRole>()
+                .answers::<Conversation>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND, AWAY]),
+            delete("Remove a member, or leave", remove)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND, AWAY]),
+        ],
+    )
 }
 
-#[derive(Deserialize)]
+/// `userIds`, or one `userId`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewMembers {
     #[serde(default)]
@@ -49,7 +69,7 @@ async fn add(
     Ok(Json(state.conversations.revise(id, me.user_id, Revision::Add(users, new.role)).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct NewRole {
     role: MemberRole,
 }

@@ -1,27 +1,65 @@
 //! `/conversations/{id}/messages`, `/conversations/{id}/messages/{messageId}`, its `/thread`, and `/conversations/{id}/changes`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
 use contract::id::{ConversationId, MessageId};
 use contract::message::{EditMessage, NewMessage};
 use contract::page::{Cursor, Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
 use runtime::identity::Identity;
+use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
+use runtime::openapi::{Api, delete, get, patch, post};
 use runtime::problem::ApiResult;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{IdempotencyKey, bad_cursor};
 use crate::messages::{Edit, MessageView};
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/conversations/{id}/messages", get(history).post(send))
-        .route("/conversations/{id}/messages/{message}", get(show).patch(edit).delete(remove))
-        .route("/conversations/{id}/messages/{message}/thread", get(thread))
-        .route("/conversations/{id}/changes", get(changes))
+pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
+    api.route(
+        "/api/v1/conversations/{id}/messages",
+        [
+            get("Messages, newest first", history)
+                .query::<PageQuery>()
+                .answers::<Page<MessageView>>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY]),
+            post("Send a message; the same nonce again answers the first one", send)
+                .body::<NewMessage>()
+                .answers::<MessageView>(StatusCode::CREATED)
+                .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}/messages/{messageId}",
+        [
+            get("A message", show).answers::<MessageView>(StatusCode::OK).problems([NO_SESSION, NOT_FOUND, AWAY]),
+            patch("Give one's message another text", edit)
+                .body::<EditMessage>()
+                .answers::<MessageView>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND])
+                .problem((StatusCode::CONFLICT, &["conflict", "too-many-edits"]))
+                .problem(AWAY),
+            delete("Delete a message", remove)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([NO_SESSION, FORBIDDEN, NOT_FOUND, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}/messages/{messageId}/thread",
+        [get("The answers in a thread, newest first", thread)
+            .query::<PageQuery>()
+            .answers::<Page<MessageView>>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY])],
+    )
+    .route(
+        "/api/v1/conversations/{id}/changes",
+        [get("Messages that changed after a number, oldest change first", changes)
+            .query::<ChangesQuery>()
+            .answers::<Page<MessageView>>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY])],
+    )
 }
 
 /// Messages, newest first. Members.
@@ -92,7 +130,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct ChangesQuery {
     #[serde(default)]
     after: u64,

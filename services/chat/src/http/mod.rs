@@ -13,7 +13,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use contract::page::InvalidCursor;
 use contract::problem::Problem;
+use runtime::openapi::{self, Api};
 use runtime::problem::ApiError;
+use serde_json::Value;
 
 use crate::messages::draft::LONGEST_NONCE;
 use crate::state::AppState;
@@ -21,16 +23,27 @@ use crate::state::AppState;
 /// Larger than the longest message, escapes included.
 const LARGEST_BODY: usize = 128 * 1024;
 
+const TITLE: &str = "ChatPlatform: conversations and messages";
+
 /// All routes.
 pub fn router(state: AppState) -> Router {
-    let routes = Router::new()
-        .merge(conversations::routes())
-        .merge(members::routes())
-        .merge(messages::routes())
-        .merge(reactions::routes())
-        .merge(search::routes())
-        .route_layer(middleware::from_fn_with_state(state.clone(), remember_name));
-    Router::new().nest("/api/v1", routes).layer(DefaultBodyLimit::max(LARGEST_BODY)).with_state(state)
+    let (routes, document) = api().finish(TITLE, env!("CARGO_PKG_VERSION"));
+    routes
+        .route_layer(middleware::from_fn_with_state(state.clone(), remember_name))
+        .merge(openapi::route(document))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .with_state(state)
+}
+
+/// What describes the routes, as an `OpenAPI` 3.1 document. The service itself answers it at `/openapi.json`.
+#[must_use]
+pub fn openapi() -> Value {
+    api().finish(TITLE, env!("CARGO_PKG_VERSION")).1
+}
+
+fn api() -> Api<AppState> {
+    let api = messages::routes(members::routes(conversations::routes(Api::new("chat"))));
+    search::routes(reactions::routes(api))
 }
 
 /// Whoever asks for something can be mentioned from then on.

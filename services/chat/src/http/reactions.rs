@@ -1,13 +1,13 @@
 //! `.../messages/{messageId}/reactions/{emoji}`, `.../messages/{messageId}/pin` and `/conversations/{id}/pins`.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
 use contract::id::{ConversationId, MessageId};
 use contract::page::{Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
 use runtime::identity::Identity;
+use runtime::openapi::refusals::{AWAY, CONFLICT, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
+use runtime::openapi::{Api, delete, get, put};
 use runtime::problem::ApiResult;
 
 use super::bad_cursor;
@@ -15,11 +15,38 @@ use crate::messages::{Edit, MessageView};
 use crate::state::AppState;
 use crate::store::PinPlace;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/conversations/{id}/messages/{message}/reactions/{emoji}", put(react).delete(unreact))
-        .route("/conversations/{id}/messages/{message}/pin", put(pin).delete(unpin))
-        .route("/conversations/{id}/pins", get(pins))
+pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
+    api.route(
+        "/api/v1/conversations/{id}/messages/{messageId}/reactions/{emoji}",
+        [
+            put("React to a message", react)
+                .answers::<MessageView>(StatusCode::OK)
+                .problems([INVALID, NO_SESSION, NOT_FOUND])
+                .problem((StatusCode::CONFLICT, &["conflict", "too-many-reactions"]))
+                .problem(AWAY),
+            delete("Take one's reaction away", unreact)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([INVALID, NO_SESSION, NOT_FOUND, CONFLICT, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}/messages/{messageId}/pin",
+        [
+            put("Pin a message", pin)
+                .answers::<MessageView>(StatusCode::OK)
+                .problems([NO_SESSION, FORBIDDEN, NOT_FOUND, CONFLICT, AWAY]),
+            delete("Unpin a message", unpin)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problems([NO_SESSION, FORBIDDEN, NOT_FOUND, CONFLICT, AWAY]),
+        ],
+    )
+    .route(
+        "/api/v1/conversations/{id}/pins",
+        [get("Pinned messages, those last pinned first", pins)
+            .query::<PageQuery>()
+            .answers::<Page<MessageView>>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY])],
+    )
 }
 
 /// Adds the caller's reaction. Members.

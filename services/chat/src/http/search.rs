@@ -1,24 +1,32 @@
 //! `/search/messages`.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
+use axum::http::StatusCode;
 use contract::id::{ConversationId, MessageId};
 use contract::page::{Cursor, Page, PageQuery};
 use runtime::extract::{Json, Query};
 use runtime::identity::Identity;
+use runtime::openapi::refusals::{AWAY, INVALID, NO_SESSION};
+use runtime::openapi::{Api, get};
 use runtime::problem::ApiResult;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bad_cursor;
 use crate::messages::MessageView;
 use crate::state::AppState;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/search/messages", get(messages))
+pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
+    api.route(
+        "/api/v1/search/messages",
+        [get("Messages of one's conversations that hold every word of a query, newest first", messages)
+            .query::<SearchQuery>()
+            .answers::<Page<MessageView>>(StatusCode::OK)
+            .problems([INVALID, NO_SESSION, AWAY])],
+    )
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SearchQuery {
     #[serde(default)]

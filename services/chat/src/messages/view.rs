@@ -3,6 +3,7 @@
 use contract::id::UserId;
 use contract::message::Message;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::MessageError;
@@ -13,7 +14,8 @@ use crate::store::StoredMessage;
 ///
 /// `seq` is the message's place and never changes; `changeSeq` is the number of its last change. A client's cursor for `resume` and
 /// `changes?after=` is the greatest `changeSeq` (or `seq` of the conversation) up to which it has seen everything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Message")]
 #[serde(rename_all = "camelCase")]
 pub struct MessageView {
     /// What the contract says.

@@ -13,6 +13,7 @@ mod first_ping;
 mod leaks;
 mod mentions;
 mod model;
+mod openapi;
 mod platform;
 mod replicas;
 mod rest;

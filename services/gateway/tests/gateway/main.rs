@@ -6,6 +6,7 @@ mod affinity;
 mod balancing;
 mod breaking;
 mod cutter;
+mod documentation;
 mod failing;
 mod names;
 mod passing_on;

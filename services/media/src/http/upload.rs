@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The field of the form that is the file.
-const FIELD: &str = "file";
+pub(super) const FIELD: &str = "file";
 
 /// How long the rest of a refused body is still read, so that the client gets to read the answer instead of a reset connection.
 const LINGER: Duration = Duration::from_secs(5);

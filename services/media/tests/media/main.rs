@@ -5,6 +5,7 @@
 mod content;
 mod form;
 mod lifecycle;
+mod openapi;
 mod outages;
 mod program;
 mod refusals;

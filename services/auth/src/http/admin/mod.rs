@@ -9,10 +9,10 @@ mod users;
 use axum::http::StatusCode;
 use contract::page::{InvalidCursor, Page};
 use contract::problem::Problem;
+use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND, Refusal};
 use runtime::openapi::{Api, Operation, delete, get, post, put};
 
 use super::fields::Faults;
-use super::routes::{AWAY, INVALID, NO_SESSION};
 use super::{answer_as_problem, confirmation, unavailable};
 use crate::administration::ActError;
 use crate::state::AppState;
@@ -20,7 +20,7 @@ use crate::store::users::AdminError;
 
 /// The routes below `/admin`.
 pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
-    const LAST: (StatusCode, &[&str]) = (StatusCode::CONFLICT, &["last-admin"]);
+    const LAST: Refusal = (StatusCode::CONFLICT, &["last-admin"]);
     let account = |operation: Operation<AppState>| in_charge(operation.answers::<users::View>(StatusCode::OK));
     let done = |operation: Operation<AppState>| in_charge(operation.answers_nothing(StatusCode::NO_CONTENT));
     api.route(
@@ -72,11 +72,9 @@ pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
     )
 }
 
-const FORBIDDEN: (StatusCode, &[&str]) = (StatusCode::FORBIDDEN, &["forbidden"]);
-
 /// What can be wrong with every operation on an account.
 fn in_charge(operation: Operation<AppState>) -> Operation<AppState> {
-    operation.problem(NO_SESSION).problem(FORBIDDEN).problem((StatusCode::NOT_FOUND, &["not-found"])).problem(AWAY)
+    operation.problem(NO_SESSION).problem(FORBIDDEN).problem(NOT_FOUND).problem(AWAY)
 }
 
 #[derive(Debug, thiserror::Error)]
