@@ -1,7 +1,7 @@
 // One person's Socket.IO connection: the official client with its default transports, told what to do by JSON
 // lines on standard input and answering each with one JSON line on standard output.
 //
-//   {"id": 1, "do": "connect", "url": "https://...", "token": "..."}         -> {"id": 1, "socket": "..."}
+//   {"id": 1, "do": "connect", "url": "https://...", "token": "..."}         -> {"id": 1, "socket": "..."}     "transports": [...] if not all
 //   {"id": 2, "do": "emit", "event": "...", "data": {...}, "timeout": 5000}   -> {"id": 2, "answer": {...}}
 //   {"id": 3, "do": "burst", "event": "...", "list": [...], "timeout": ...}   -> {"id": 3, "answers": [...]}
 //   {"id": 4, "do": "wait", "event": "...", "count": 300, "timeout": 5000}    -> {"id": 4, "received": [...]}
@@ -19,11 +19,11 @@ const received = new Map();
 const waiting = new Set();
 
 const actions = {
-  connect({ url, token: given }) {
+  connect({ url, token: given, transports }) {
     token = given ?? token;
     if (!socket) {
       // The token is asked for at each connection, as a client whose token is renewed does.
-      socket = io(url, { auth: (give) => give({ token }), autoConnect: false });
+      socket = io(url, { auth: (give) => give({ token }), autoConnect: false, ...(transports && { transports }) });
       socket.onAny(keep);
       socket.on("connect", () => (connections += 1));
     }

@@ -149,7 +149,7 @@ pub(super) fn every_component_of_several_pods_has_a_disruption_budget(stage: &St
     let workloads = workloads["items"].as_array().cloned().unwrap_or_default();
     let several: Vec<&Value> =
         workloads.iter().filter(|workload| workload["spec"]["replicas"].as_i64() > Some(1)).collect();
-    ensure!(several.len() >= 9, "only {} components have several pods", several.len());
+    ensure!(several.len() >= 10, "only {} components have several pods", several.len());
     for workload in several {
         let name = name_of(workload)?;
         let labels = &workload["spec"]["selector"]["matchLabels"];

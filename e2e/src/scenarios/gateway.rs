@@ -26,15 +26,7 @@ fn spread(stage: &Stage) -> Result<()> {
     const REQUESTS: usize = 90;
     stage.change(&json!({"spec": {"auth": {"replicas": PODS}}}))?;
     stage.wait_until_ready()?;
-    let gateways = pods_of(stage, "gateway")?;
-    for gateway in &gateways {
-        let known = format!("gateway_upstream_endpoints{{upstream=\"auth\"}} {PODS}");
-        until("the gateway knows every pod", KNOWN_WITHIN, || {
-            let metrics = metrics(stage, name_of(gateway)?)?;
-            ensure!(metrics.lines().any(|line| line == known), "there is no line {known}");
-            Ok(())
-        })?;
-    }
+    wait_until_known(stage, "auth", PODS)?;
     let pods = pods_of(stage, "auth")?;
     ensure!(pods.len() == PODS, "there are {} pods", pods.len());
     let before = pods.iter().map(|pod| answered(stage, name_of(pod)?)).collect::<Result<Vec<_>>>()?;
@@ -53,6 +45,19 @@ fn spread(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Waits until every gateway knows so many pods of a service.
+pub(super) fn wait_until_known(stage: &Stage, service: &str, pods: usize) -> Result<()> {
+    for gateway in pods_of(stage, "gateway")? {
+        let known = format!("gateway_upstream_endpoints{{upstream=\"{service}\"}} {pods}");
+        until("the gateway knows every pod", KNOWN_WITHIN, || {
+            let metrics = metrics(stage, name_of(&gateway)?)?;
+            ensure!(metrics.lines().any(|line| line == known), "there is no line {known}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// How many requests a pod of a service has answered.
 fn answered(stage: &Stage, pod: &str) -> Result<u64> {
     let metrics = metrics(stage, pod)?;
@@ -62,7 +67,8 @@ fn answered(stage: &Stage, pod: &str) -> Result<u64> {
         .sum()
 }
 
-fn metrics(stage: &Stage, pod: &str) -> Result<String> {
+/// What a pod of a service says of itself.
+pub(super) fn metrics(stage: &Stage, pod: &str) -> Result<String> {
     let forward = Forward::to(stage, &format!("pod/{pod}"), ADMIN_PORT)?;
     let mut answer = ureq::get(format!("http://localhost:{}/metrics", forward.port)).call()?;
     Ok(answer.body_mut().read_to_string()?)

@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod api_server;
 mod browser;
+mod chat;
 mod chronicle;
 mod collector;
 mod data;
@@ -99,7 +100,6 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     refusals::an_even_number_of_mongodb_members_is_refused_and_the_field_named,
     refusals::every_example_is_accepted,
     refusals::every_bad_document_is_refused_by_the_api_server_and_the_field_named,
-    scaling::kubectl_scale_reaches_the_chat_service_and_says_why_it_has_one_pod,
     accounts::two_people_register_and_log_in,
     accounts::a_log_out_ends_the_access_token_at_once,
     accounts::a_reused_refresh_token_revokes_its_family,
@@ -127,6 +127,8 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     quiet::an_idle_operator_takes_at_most_12_mebibytes,
     recovery::nothing_acknowledged_is_missing_after_the_chat_pod_is_deleted,
     gateway::requests_are_spread_over_every_pod_of_a_service,
+    chat::kubectl_scale_makes_two_chat_pods_whose_people_see_one_another_live_and_one_pod_again,
+    chat::who_was_on_a_chat_pod_that_died_goes_on_with_the_other_and_misses_nothing,
     scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
     scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,
     scaling::affinity_that_no_pod_can_have_is_told_of_and_nothing_restarts,

@@ -38,9 +38,9 @@ pub(super) fn every_part_of_several_pods_is_replaced_under_load_and_no_request_f
     replaced_under_load(stage, 2)
 }
 
-/// Every part in turn, and then all of them at once. Chat runs one pod all the same.
+/// Every part in turn, and then all of them at once.
 fn replaced_under_load(stage: &Stage, replicas: u32) -> Result<()> {
-    let sized = PARTS.map(|part| (part.to_owned(), json!({"replicas": if part == "chat" { 1 } else { replicas }})));
+    let sized = PARTS.map(|part| (part.to_owned(), json!({ "replicas": replicas })));
     let mut parts = Value::Object(sized.into_iter().collect());
     restoring(stage, || {
         stage.change(&json!({ "spec": parts }))?;

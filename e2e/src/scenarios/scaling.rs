@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -16,25 +16,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 const MANAGER: &str = "chatplatform-operator";
 /// What `kubectl rollout restart` writes.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
-
-pub(super) fn kubectl_scale_reaches_the_chat_service_and_says_why_it_has_one_pod(stage: &Stage) -> Result<()> {
-    let name = format!("chatplatform/{}", stage.platform);
-    let scale = stage.kubectl_json(["get", &name, "--subresource=scale"])?;
-    ensure!(scale["spec"]["replicas"] == 1 && scale["status"]["replicas"] == 1, "the scale is {scale}");
-    let selector = scale["status"]["selector"].as_str().context("the scale has no selector")?;
-    let selected = stage.kubectl(["get", "pods", "--output=name", "--selector", selector])?;
-    let chat = pods_of(stage, "chat")?;
-    let names: Vec<String> = chat.iter().map(|pod| Ok(format!("pod/{}", name_of(pod)?))).collect::<Result<_>>()?;
-    ensure!(selected.lines().eq(names.iter()), "{selector} selects {selected}");
-
-    stage.kubectl(["scale", &name, "--replicas=1"])?;
-    let Err(refusal) = stage.kubectl(["scale", &name, "--replicas=2"]) else { bail!("two chat pods were accepted") };
-    let message = format!("{refusal:#}");
-    for part in ["spec.chat.replicas", "this release runs one chat pod"] {
-        ensure!(message.contains(part), "the refusal does not say {part:?}: {message}");
-    }
-    Ok(())
-}
 
 pub(super) fn an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted(stage: &Stage) -> Result<()> {
     restoring(stage, || switch_on_and_off(stage))

@@ -30,6 +30,14 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Connects with a token and stays with polling, as behind a proxy that lets nothing else through. The client keeps no cookies.
+    pub(crate) fn polling(stage: &Stage, token: &str) -> Result<Self> {
+        let mut socket = Self::start(stage)?;
+        let order = json!({"do": "connect", "url": stage.rest.url(), "token": token, "transports": ["polling"]});
+        socket.order(&order)?;
+        Ok(socket)
+    }
+
     /// The reason for which a connection with `token` is refused.
     pub(crate) fn refusal(stage: &Stage, token: &str) -> Result<String> {
         match Self::connect(stage, token) {

@@ -41,23 +41,31 @@ pub struct Workload {
 /// The chat service.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::scaled_by_one_or_by_default())]
 pub struct Chat {
-    /// How many pods run: 1 in this release, since the sockets of a conversation must meet in one process. It is what `kubectl scale`
-    /// of the platform changes, once a release can run more.
-    /// Default: 1. Change: none is possible.
+    /// How many pods run, 1 to 20, and what `kubectl scale` of the platform changes; with autoscaling 1, which then says nothing.
+    /// Everybody's sockets see the same whichever pod has them, and with two or more the loss of one is a reconnection for its people.
+    /// Default: 1. Change: pods are added, or drained and stopped, whose people reconnect to the others.
     // Written into each document, as the scale subresource fails where the field is missing.
     #[schemars(extend("default" = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == 1").message("this release runs one chat pod: write 1 or leave spec.chat.replicas out"))]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message("write a number of pods from 1 to 20"))]
     pub replicas: Option<i32>,
 
-    /// CPU and memory of the pod.
-    /// Default: little, enough for some hundred people; each amount below has its own. Change: restart, and people reconnect.
+    /// Bounds within which a HorizontalPodAutoscaler chooses how many pods run, by the CPU that they use. It needs metrics of pods in the
+    /// cluster, as metrics-server gives them. Sockets stay where they are until they reconnect, so a new pod takes its share slowly.
+    /// Default: none, so that replicas counts. Change: none of the pods restarts, and their number stays until it is out of the bounds;
+    /// taken out again, it is replicas at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+
+    /// CPU and memory of each pod.
+    /// Default: little, enough for some hundred people; each amount below has its own. Change: rolling restart, and people reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// What the pod has beyond what the operator gives it, and where it runs.
-    /// Default: nothing. Change: restart, and people reconnect.
+    /// What the pods have beyond what the operator gives them, and where they run.
+    /// Default: nothing; pods rather stand on different nodes and in different zones. Change: rolling restart, and people reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
 }

@@ -103,8 +103,17 @@ pub(super) fn limit_holds_request(amount: &str) -> Rule {
 
 /// Pods whose number one alone decides: the document, or an autoscaler.
 pub(super) fn scaled_by_one() -> Rule {
+    excluding("!has(self.replicas) || !has(self.autoscaling)")
+}
+
+/// The same where one pod stands in each document that says nothing of their number, and so cannot be told from what was written.
+pub(super) fn scaled_by_one_or_by_default() -> Rule {
+    excluding("!has(self.replicas) || !has(self.autoscaling) || self.replicas == 1")
+}
+
+fn excluding(rule: &str) -> Rule {
     let cure = "leave replicas out, as autoscaling.minReplicas is the fewest, or leave autoscaling out";
-    Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+    Rule::new(rule)
         .message(format!("replicas excludes autoscaling, since one alone can say how many pods run: {cure}").as_str())
         .field_path(".replicas")
 }

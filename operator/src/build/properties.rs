@@ -110,9 +110,9 @@ fn exposure() -> impl Strategy<Value = Value> {
 
 pub(super) fn spec() -> impl Strategy<Value = Value> {
     let services = prop::collection::btree_map(
-        prop::sample::select(vec!["edge", "gateway", "auth", "media", "notification", "web"]),
+        prop::sample::select(vec!["edge", "gateway", "auth", "chat", "media", "notification", "web"]),
         workload(),
-        0..6,
+        0..7,
     );
     let external = || json!({"external": {"connectionSecretRef": {"name": "theirs"}}});
     let several = move |field: &'static str, counts: Vec<i32>| {
@@ -643,12 +643,13 @@ fn a_component_of_several_pods_loses_one_at_a_time_and_one_pod_alone_has_no_budg
         "host": "a.example",
         "mongodb": {"members": 3},
         "gateway": {"replicas": 2},
+        "chat": {"replicas": 2},
         "media": {"autoscaling": {"maxReplicas": 4}},
         "web": {"autoscaling": {"minReplicas": 2, "maxReplicas": 4}},
     });
     let budgets = build(&platform("acme", &spec)).disruption_budgets;
     let names: Vec<_> = budgets.iter().filter_map(|budget| budget.metadata.name.as_deref()).collect();
-    assert_eq!(names, ["acme-mongodb", "acme-gateway", "acme-web"]);
+    assert_eq!(names, ["acme-mongodb", "acme-gateway", "acme-chat", "acme-web"]);
     assert!(budgets.iter().all(|budget| json!(budget)["spec"]["maxUnavailable"] == 1));
 }
 

@@ -58,12 +58,11 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
     }
     let running = document.status.as_ref().and_then(|status| status.version.as_deref());
     let chat = spec.chat.clone().unwrap_or_default();
-    check.exactly_one(Component::Chat, "replicas", chat.replicas);
     let chat = api::Workload {
         replicas: chat.replicas,
         resources: chat.resources,
         pod_template: chat.pod_template,
-        autoscaling: None,
+        autoscaling: chat.autoscaling,
     };
     let parsed = Parsed {
         version: check.version(spec.version.as_deref(), running),
@@ -337,15 +336,6 @@ impl Checker<'_> {
                 self.fault(field, format!("{port} is no port: write one from 1 to 65535"));
                 1
             }
-        }
-    }
-
-    fn exactly_one(&mut self, component: Component, field: &str, replicas: Option<i32>) {
-        if let Some(replicas) = replicas
-            && replicas != 1
-        {
-            let message = format!("{replicas} is more or less than this release runs: write 1 or leave the field out");
-            self.fault(format!("{}.{field}", path(component)), message);
         }
     }
 

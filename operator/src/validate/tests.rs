@@ -87,7 +87,7 @@ fn every_fault_is_listed_with_its_field() {
         "images": {"registry": "https://registry.example"},
         "exposure": {"nodePort": 70000},
         "gateway": {"replicas": 0},
-        "chat": {"replicas": 2},
+        "chat": {"replicas": 21},
         "mongodb": {"members": 2, "storage": {"size": "lots"}},
         "rabbitmq": {"replicas": 2},
         "objectStorage": {"external": {"endpoint": "s3.example.com", "bucket": "My Bucket", "credentialsSecretRef": {"name": "s3"}}},
@@ -98,12 +98,12 @@ fn every_fault_is_listed_with_its_field() {
         faults(&spec, &Observed::default()),
         [
             "spec.host",
-            "spec.chat.replicas",
             "spec.version",
             "spec.images.registry",
             "spec.exposure.nodePort",
             "spec.exposure.nodePort",
             "spec.gateway.replicas",
+            "spec.chat.replicas",
             "spec.mongodb.members",
             "spec.mongodb.storage.size",
             "spec.redis.resources.limits.memory",
@@ -115,6 +115,19 @@ fn every_fault_is_listed_with_its_field() {
             "spec.email.port",
         ]
     );
+}
+
+#[test]
+fn an_autoscaler_of_chat_stands_beside_the_one_pod_that_every_document_gets_and_decides() {
+    let autoscaling = json!({"minReplicas": 2, "maxReplicas": 5});
+    for chat in [json!({ "autoscaling": autoscaling }), json!({"replicas": 1, "autoscaling": autoscaling})] {
+        let platform = run(&json!({ "chat": chat }), &Observed::default()).unwrap();
+        assert_eq!((platform.chat.replicas, platform.chat.autoscaling.map(|a| a.most)), (2, Some(5)));
+    }
+    for component in ["chat", "web"] {
+        let both = json!({component: {"replicas": 3, "autoscaling": autoscaling}});
+        assert_eq!(faults(&both, &Observed::default()), [format!("spec.{component}.replicas")]);
+    }
 }
 
 #[test]

@@ -57,7 +57,8 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let presence = Presence::new(redis.clone(), replica, clock.clone());
     let revocations = Revocations::new(redis.clone(), hub.clone());
     let attendance = Attendance::new(presence.clone(), store.clone(), fanout.clone());
-    let delivery = Delivery::new(store.clone(), keys.clone(), hub.clone(), clock.clone(), inlet, outlet);
+    let sockets = (hub.clone(), presence.clone());
+    let delivery = Delivery::new(store.clone(), keys.clone(), sockets, clock.clone(), (inlet, outlet));
 
     let names = Names::new(store.clone());
     let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);

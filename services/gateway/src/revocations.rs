@@ -59,7 +59,7 @@ impl Revocations {
         let mut subscription = redis.subscribe(&[CHANNEL]);
         while let Some(heard) = stop.run_until_cancelled(subscription.next()).await {
             match heard {
-                Heard::Joined => match self.read_all(redis.clone()).await {
+                Heard::Joined(_) => match self.read_all(redis.clone()).await {
                     Ok(()) => self.is_complete.store(true, Ordering::Release),
                     Err(error) => {
                         tracing::warn!(error = error.to_string(), "sessions that ended before cannot be read");

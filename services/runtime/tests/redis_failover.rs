@@ -202,12 +202,12 @@ async fn a_master_that_hands_over_in_order_is_followed_and_no_acknowledged_write
 async fn a_subscription_goes_on_with_the_next_master_and_says_that_it_missed_something() {
     let mut world = World::open().await;
     let mut subscription = world.redis.subscribe(&["channel"]);
-    assert!(matches!(subscription.next().await, Heard::Joined));
+    assert!(matches!(subscription.next().await, Heard::Joined(_)));
     publish(&world.redis, "one").await.unwrap();
     assert_eq!(message(&mut subscription).await, "one");
     world.trio.kill_member(0);
     let began = Instant::now();
-    assert!(matches!(timeout(OUTAGE, subscription.next()).await.unwrap(), Heard::Joined));
+    assert!(matches!(timeout(OUTAGE, subscription.next()).await.unwrap(), Heard::Joined(_)));
     eprintln!("a master was killed; {:?} later the subscription had begun anew", began.elapsed());
     while publish(&world.redis, "two").await.is_err() {
         assert!(began.elapsed() < OUTAGE);
@@ -220,9 +220,9 @@ async fn a_subscription_goes_on_with_the_next_master_and_says_that_it_missed_som
 async fn a_subscription_leaves_a_master_that_was_replaced_without_closing_it() {
     let world = World::open().await;
     let mut subscription = world.redis.subscribe(&["channel"]);
-    assert!(matches!(subscription.next().await, Heard::Joined));
+    assert!(matches!(subscription.next().await, Heard::Joined(_)));
     world.trio.freeze_member(0).unwrap();
-    assert!(matches!(timeout(OUTAGE, subscription.next()).await.unwrap(), Heard::Joined));
+    assert!(matches!(timeout(OUTAGE, subscription.next()).await.unwrap(), Heard::Joined(_)));
     world.until_written("key", "1", OUTAGE).await;
     publish(&world.redis, "two").await.unwrap();
     assert_eq!(timeout(OUTAGE, message(&mut subscription)).await.unwrap(), "two");

@@ -89,6 +89,29 @@ describe("the live connection", () => {
     await vi.waitFor(() => expect(texts().sort()).toEqual(["arrived", "lost on the way"]));
   });
 
+  it("forgets with a connection who was online and typing, and with somebody's going that they type", { timeout: 15_000 }, async () => {
+    const online = () => Object.keys(store.getState().people.online).filter((id) => store.getState().people.online[id]);
+    const typing = () => Object.keys(store.getState().conversations.typing[C] ?? {});
+    const tell = (socket: Socket | undefined, userId: string) => {
+      socket?.emit("presence", { userId, online: true });
+      socket?.emit("typing", { conversationId: C, userId, active: true });
+    };
+    realtime.open();
+    await vi.waitFor(() => expect(server.sockets[0]?.connected).toBe(true));
+    tell(server.sockets[0], "ada");
+    tell(server.sockets[0], "bob");
+    await vi.waitFor(() => expect(typing()).toEqual(["ada", "bob"]));
+    server.sockets[0]?.emit("presence", { userId: "ada", online: false });
+    await vi.waitFor(() => expect(typing()).toEqual(["bob"]));
+    expect(online()).toEqual(["bob"]);
+    // Bob goes while nobody can tell.
+    server.sockets[0]?.conn.close();
+    await vi.waitFor(() => expect(server.sockets[1]?.connected).toBe(true), 12_000);
+    tell(server.sockets[1], "cleo");
+    await vi.waitFor(() => expect(typing()).toEqual(["cleo"]));
+    expect(online()).toEqual(["cleo"]);
+  });
+
   it("shows a message once when its acknowledgement was lost", { timeout: 15_000 }, async () => {
     server.swallow = 1;
     realtime.open();

@@ -54,7 +54,7 @@ pub(super) fn opened(
         let pair: BTreeSet<String> = others.iter().chain([&creator]).map(ToString::to_string).collect();
         pair.into_iter().collect::<Vec<_>>().join(":")
     });
-    let member = |user_id, role| StoredMember { user_id, role, joined_at: now };
+    let member = |user_id, role| StoredMember { user_id, role, joined_at: now, joined_seq: 0 };
     let members =
         [member(creator, first)].into_iter().chain(others.into_iter().map(|id| member(id, MemberRole::Member)));
     Ok(StoredConversation {
@@ -62,6 +62,7 @@ pub(super) fn opened(
         kind: wish.kind,
         title,
         members: members.collect(),
+        left: Vec::new(),
         direct_key,
         creation_key: creation_key.filter(|_| wish.kind == ConversationType::Group),
         created_by: creator,
@@ -132,7 +133,10 @@ pub(super) fn joined(
     let events = events.collect();
     // What was said before they came is there to be read, and is not what they have missed.
     conversation.read.extend(users.iter().map(|user| (*user, conversation.seq)));
-    conversation.members.extend(users.into_iter().map(|user_id| StoredMember { user_id, role, joined_at: now }));
+    conversation.left.retain(|leaver| !users.contains(&leaver.user_id));
+    let joined_seq = conversation.seq + 1;
+    let new = |user_id| StoredMember { user_id, role, joined_at: now, joined_seq };
+    conversation.members.extend(users.into_iter().map(new));
     Ok(Alteration::To(Box::new(conversation), events))
 }
 
@@ -178,6 +182,7 @@ pub(super) fn left(
         ));
     }
     conversation.members.retain(|member| member.user_id != user);
+    conversation.note_leavers([user], now);
     conversation.read.remove(&user);
     conversation.mutes.remove(&user);
     if theirs == MemberRole::Owner {
@@ -217,6 +222,7 @@ pub(super) fn mute_fault(mute: Mute, now: Timestamp) -> Option<FieldError> {
 }
 
 fn end(conversation: &mut StoredConversation, now: Timestamp) {
+    conversation.note_leavers(conversation.member_ids(), now);
     conversation.members.clear();
     conversation.read.clear();
     conversation.mutes.clear();
@@ -258,7 +264,10 @@ fn fault(field: &str, message: &str) -> FieldError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
     use super::*;
+    use crate::store::StoredLeaver;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -334,6 +343,26 @@ mod tests {
         assert_eq!(larger.members.len(), 3);
         assert_eq!(events.len(), 1);
         assert!(matches!(joined(*larger, users[0], &[new], MemberRole::Member, NOW), Ok(Alteration::Nothing)));
+    }
+
+    #[test]
+    fn who_comes_and_who_goes_is_known_by_the_number_of_the_change_until_everybody_has_been_told() {
+        let (mut group, users) = group(3);
+        let (new, later) = (UserId::generate(), NOW + SignedDuration::from_mins(3));
+        group.seq = 7;
+        let mut group = altered(left(group, users[0], users[1], NOW).unwrap());
+        assert_eq!(group.left, [StoredLeaver { user_id: users[1], seq: 8, at: NOW }]);
+        group.seq = 8;
+        let mut group = altered(joined(group, users[0], &[new, users[1]], MemberRole::Member, NOW).unwrap());
+        assert!(group.left.is_empty(), "who is back has not left");
+        assert!(group.members.iter().filter(|m| m.joined_seq == 9).map(|m| m.user_id).any(|user| user == new));
+        group.seq = 9;
+        let mut group = altered(left(group, new, new, NOW).unwrap());
+        group.seq = 10;
+        let group = altered(left(group, users[0], users[2], later).unwrap());
+        assert_eq!(group.left, [StoredLeaver { user_id: users[2], seq: 11, at: later }], "old news are forgotten");
+        let ended = altered(ended(group, users[0], later).unwrap());
+        assert_eq!(ended.concerned().count(), 4);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::presence::RENEW_EVERY;
 use super::{Fanout, Live, Presence};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How often it is looked for who has gone and stayed away.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -72,10 +72,11 @@ impl Attendance {
                 _ = looks.tick() => self.presence.gone().await,
             };
             match gone {
+                Ok(gone) if gone.is_empty() => {}
                 Ok(gone) => {
-                    for user in gone {
-                        self.announce(user, false).await;
-                    }
+                    // Apart: when a replica dies there are thousands, and what is here must be renewed meanwhile.
+                    let this = self.clone();
+                    tokio::spawn(async move { this.announce_gone(gone).await });
                 }
                 Err(error) => tracing::warn!(error = error.to_string(), "cannot renew presence"),
             }
@@ -89,11 +90,21 @@ impl Attendance {
         }
     }
 
+    async fn announce_gone(&self, gone: Vec<UserId>) {
+        for user in gone {
+            // By the time that it is their turn, they may be back.
+            if self.presence.online(&[user]).await.is_empty() {
+                self.announce(user, false).await;
+            }
+        }
+    }
+
     async fn announce(&self, user_id: UserId, online: bool) {
-        let mut members = self.contacts(user_id).await;
-        members.retain(|contact| *contact != user_id);
-        if !members.is_empty() {
-            self.fanout.publish(vec![Live::Presence { members, user_id, online }]);
+        match news_of(&self.store, user_id, online).await {
+            Ok(news) => self.fanout.publish(news.into_iter().collect()),
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "cannot tell whom a user's presence concerns");
+            }
         }
     }
 
@@ -103,6 +114,13 @@ impl Attendance {
             Vec::new()
         })
     }
+}
+
+/// That a user came or went, for those whom it concerns; nothing if there is nobody.
+pub(super) async fn news_of(store: &Store, user_id: UserId, online: bool) -> Result<Option<Live>, StoreError> {
+    let mut members = store.contacts(user_id).await?;
+    members.retain(|contact| *contact != user_id);
+    Ok((!members.is_empty()).then_some(Live::Presence { members, user_id, online }))
 }
 
 impl Drop for Attending {

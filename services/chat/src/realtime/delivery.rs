@@ -2,111 +2,101 @@
 //!
 //! Changes come from this replica's own writers and from the others by way of Redis. [`Order`] puts them in order and says what is missing; that
 //! is fetched from the database. Every few seconds the database is asked which conversations have changed, so that a change of which nobody
-//! told, because a replica died in between or Redis was away, is found as well.
+//! told, because a replica died in between or Redis was away, is found as well. Who is online is compared with Redis now and then.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use contract::id::{ConversationId, MessageId, UserId};
+use contract::id::{ConversationId, UserId};
 use jiff::{SignedDuration, Timestamp};
+use redis::RedisError;
 use runtime::clock::Clock;
-use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::attendance::news_of;
+use super::fetch::{Fetched, fetch};
+use super::inlet::{Inlet, Input, Look, Outlet};
 use super::order::{Fetch, Offered, Order, PATIENCE};
-use super::{Hub, Live};
+use super::passing::Passing;
+use super::presence::RENEW_EVERY;
+use super::roll_call::RollCall;
+use super::{Hub, Live, Presence};
 use crate::crypto::Keys;
-use crate::messages;
-use crate::store::{Store, StoreError, StoredConversation, StoredMessage};
+use crate::store::{Store, StoreError, StoredConversation};
 
 /// How often the database is asked what has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// By how much two looks overlap: clocks differ, and a transaction may commit some time after it took the time.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
-/// Most changes fetched at once.
-const LARGEST_FETCH: usize = 500;
-
-/// Where changes come in. Clones lead to the same place.
-#[derive(Clone, Debug)]
-pub struct Inlet(mpsc::UnboundedSender<Input>);
-
-#[derive(Debug)]
-enum Input {
-    Offered(Vec<Live>),
-    Look,
-    Fetched(Result<Box<Fetched>, (ConversationId, StoreError)>),
-    Looked { began: Timestamp, found: Result<Vec<StoredConversation>, StoreError> },
-}
-
-#[derive(Debug)]
-struct Fetched {
-    id: ConversationId,
-    conversation: Option<StoredConversation>,
-    after: u64,
-    changes: Vec<StoredMessage>,
-}
+/// By how much the clock of another replica may be behind at the start of this one. What is older than that, sockets have by resuming.
+const SKEW: SignedDuration = SignedDuration::from_secs(5);
+/// How often it is compared who is online.
+const CALL_EVERY: Duration = Duration::from_secs(30);
 
 /// The one task that hands changes to sockets.
 pub struct Delivery {
     store: Store,
-    keys: Keys,
-    hub: Hub,
+    presence: Presence,
     clock: Clock,
+    passing: Passing,
     order: Order<Live>,
+    roll_call: RollCall,
     inlet: Inlet,
     inputs: mpsc::UnboundedReceiver<Input>,
-    /// Sockets have been here since then at the earliest; what was before, they have by resuming.
+    /// Sockets have been here since then at the earliest.
     started: Timestamp,
     /// Up to when the last look saw what had changed.
     looked_up_to: Timestamp,
     looking: bool,
+    /// Since when anything may have been missed that a look has not found yet.
+    missed_since: Option<Timestamp>,
+    /// Conversations that are to be shown again once they have been fetched.
+    shown_again: HashSet<ConversationId>,
 }
-
-impl Inlet {
-    /// Changes that have been stored.
-    pub fn offer(&self, live: Vec<Live>) {
-        // Only at the end of the process is there nobody to take them.
-        let _ = self.0.send(Input::Offered(live));
-    }
-
-    /// Something may have been missed: look now.
-    pub fn look(&self) {
-        let _ = self.0.send(Input::Look);
-    }
-}
-
-/// An inlet, and what will become a [`Delivery`].
-#[must_use]
-pub fn inlet() -> (Inlet, Outlet) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (Inlet(sender), Outlet(receiver))
-}
-
-/// The other end of an [`Inlet`].
-#[derive(Debug)]
-pub struct Outlet(mpsc::UnboundedReceiver<Input>);
 
 impl Delivery {
-    /// For the sockets in `hub`.
+    /// For the sockets in `hub`, whose users `presence` keeps.
     #[must_use]
-    pub fn new(store: Store, keys: Keys, hub: Hub, clock: Clock, inlet: Inlet, outlet: Outlet) -> Self {
+    pub fn new(
+        store: Store,
+        keys: Keys,
+        (hub, presence): (Hub, Presence),
+        clock: Clock,
+        (inlet, outlet): (Inlet, Outlet),
+    ) -> Self {
         let started = clock.now();
-        let order = Order::default();
-        Self { store, keys, hub, clock, order, inlet, inputs: outlet.0, started, looked_up_to: started, looking: false }
+        Self {
+            store,
+            presence,
+            clock,
+            passing: Passing { hub, keys },
+            order: Order::default(),
+            roll_call: RollCall::default(),
+            inlet,
+            inputs: outlet.0,
+            started,
+            looked_up_to: started,
+            looking: false,
+            missed_since: None,
+            shown_again: HashSet::new(),
+        }
     }
 
     /// Works until it is over.
     pub async fn run(mut self, over: CancellationToken) {
-        let mut looks = interval(LOOK_EVERY);
-        let mut checks = interval(PATIENCE / 3);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut looks, mut checks, mut calls] = [LOOK_EVERY, PATIENCE / 3, CALL_EVERY].map(regularly);
         loop {
             tokio::select! {
                 () = over.cancelled() => return,
-                Some(input) = self.inputs.recv() => self.take(input),
+                Some(input) = self.inputs.recv() => {
+                    if matches!(input, Input::Missed(_)) {
+                        // A Redis that has lost what it knew is told again by everybody first.
+                        calls.reset_after(RENEW_EVERY + RENEW_EVERY / 2);
+                    }
+                    self.take(input);
+                }
                 _ = checks.tick() => {
                     for fetch in self.order.overdue(Instant::now()) {
                         self.fetch(fetch);
@@ -116,6 +106,7 @@ impl Delivery {
                     self.order.tidy(Instant::now());
                     self.look();
                 }
+                _ = calls.tick() => self.call(),
             }
         }
     }
@@ -123,185 +114,167 @@ impl Delivery {
     fn take(&mut self, input: Input) {
         match input {
             Input::Offered(live) => live.into_iter().for_each(|live| self.offered(live)),
-            Input::Look => self.look(),
+            Input::Missed(deaf_for) => self.missed(deaf_for),
             Input::Fetched(Ok(fetched)) => self.fetched(*fetched),
             Input::Fetched(Err((conversation, error))) => {
                 tracing::warn!(error = error.to_string(), "cannot fetch missing changes; trying again");
                 self.order.failed(conversation, Instant::now());
             }
-            Input::Looked { began, found } => self.looked(began, found),
+            Input::Looked(look, found) => self.looked(look, found),
+            Input::Called(answered) => self.called(answered),
+            Input::Untold(user, online) => self.roll_call.told(user, !online),
         }
     }
 
     fn offered(&mut self, live: Live) {
-        let Some((conversation, seq)) = live.place() else { return self.pass(&live) };
-        let wanted = self.hub.has_any(&live.audience());
+        match &live {
+            Live::Presence { user_id, online, .. } => self.roll_call.told(*user_id, *online),
+            Live::Conversation { conversation, .. } if conversation.deleted_at.is_some() => {
+                self.passing.keys.forget(conversation.id);
+            }
+            _ => {}
+        }
+        let Some((conversation, seq)) = live.place() else { return self.passing.pass(&live) };
+        let wanted = self.passing.hub.has_any(&live.concerned());
         match self.order.offer(conversation, seq, live, wanted, Instant::now()) {
-            Offered::Pass(ready) => ready.iter().for_each(|live| self.pass(live)),
+            Offered::Pass(ready) => ready.iter().for_each(|live| self.passing.pass(live)),
             Offered::Fetch(fetch) => self.fetch(fetch),
         }
     }
 
-    fn fetch(&self, Fetch { conversation, after }: Fetch) {
+    fn fetch(&self, wanted: Fetch) {
         let (store, inlet, since) = (self.store.clone(), self.inlet.clone(), self.since());
         tokio::spawn(async move {
-            let fetched = fetch(&store, conversation, after, since).await;
-            let fetched = fetched.map(Box::new).map_err(|error| (conversation, error));
-            let _ = inlet.0.send(Input::Fetched(fetched));
+            let fetched = fetch(&store, wanted, since).await;
+            let fetched = fetched.map(Box::new).map_err(|error| (wanted.conversation, error));
+            inlet.send(Input::Fetched(fetched));
         });
     }
 
-    fn fetched(&mut self, Fetched { id, conversation, after, changes }: Fetched) {
-        let now = Instant::now();
-        let more = changes.len() >= LARGEST_FETCH;
-        let last_change = changes.last().map_or(after, |message| message.change_seq);
-        let Some(mut conversation) = conversation else {
+    fn fetched(&mut self, fetched: Fetched) {
+        let (now, id) = (Instant::now(), fetched.id);
+        let show = self.shown_again.remove(&id);
+        let Some(mut conversation) = fetched.conversation else {
             // It never was, or was removed altogether; nobody can read it.
             return self.order.forget(id);
         };
-        let up_to = if more { last_change } else { last_change.max(conversation.seq) };
-        let seen: HashSet<u64> = changes.iter().map(|message| message.change_seq).collect();
+        let (after, up_to) = (fetched.after, fetched.up_to);
+        self.passing.introduce(&conversation, &fetched.newcomers, after);
+        let seen: HashSet<u64> = fetched.changes.iter().map(|message| message.change_seq).collect();
         if let Some(key) = conversation.data_key.clone() {
-            for message in changes {
-                self.pass(&Live::message(&conversation, &key, message));
+            for message in fetched.changes {
+                self.passing.pass(&Live::message(&conversation, &key, message));
             }
         }
-        if (after + 1..=up_to).any(|seq| !seen.contains(&seq)) {
+        if show || (after + 1..=up_to).any(|seq| !seen.contains(&seq)) {
             // A number without a message: the conversation itself changed, or a message twice. It does no harm to show it again, but its
             // number must not run ahead of what has been passed on: it would take the reader's cursor along.
             conversation.seq = conversation.seq.min(up_to);
-            self.pass(&Live::conversation(conversation, Vec::new(), Vec::new()));
+            self.passing.pass(&Live::conversation(conversation, Vec::new(), fetched.leavers));
         }
         for live in self.order.fetched(id, up_to, now) {
-            self.pass(&live);
+            self.passing.pass(&live);
         }
+    }
+
+    fn missed(&mut self, deaf_for: Duration) {
+        let now = self.clock.now();
+        let since = SignedDuration::try_from(deaf_for).ok().and_then(|deaf_for| now.checked_sub(deaf_for).ok());
+        let since = self.with_overlap(since.unwrap_or(self.started));
+        self.missed_since = Some(self.missed_since.map_or(since, |before| before.min(since)));
+        self.look();
     }
 
     fn look(&mut self) {
         if std::mem::replace(&mut self.looking, true) {
             return;
         }
-        let (store, inlet, since, began) = (self.store.clone(), self.inlet.clone(), self.since(), self.clock.now());
+        let missed_since = self.missed_since.take();
+        let since = missed_since.map_or(self.since(), |missed_since| missed_since.min(self.since()));
+        let look = Look { began: self.clock.now(), since, again: missed_since.is_some() };
+        let (store, inlet) = (self.store.clone(), self.inlet.clone());
         tokio::spawn(async move {
             let found = store.changed_since(since).await;
-            let _ = inlet.0.send(Input::Looked { began, found });
+            inlet.send(Input::Looked(look, found));
         });
     }
 
-    fn looked(&mut self, began: Timestamp, found: Result<Vec<StoredConversation>, StoreError>) {
+    fn looked(&mut self, look: Look, found: Result<Vec<StoredConversation>, StoreError>) {
         self.looking = false;
         match found {
             Ok(found) => {
+                let now = Instant::now();
                 for conversation in found {
-                    if self.hub.has_any(&conversation.member_ids()) {
-                        self.order.reached(conversation.id, conversation.seq, Instant::now());
+                    if self.passing.hub.has_any(&conversation.concerned().collect::<Vec<_>>()) {
+                        self.order.reached(conversation.id, conversation.seq, now);
+                        if look.again {
+                            self.shown_again.insert(conversation.id);
+                            self.order.look_again(conversation.id, now);
+                        }
                     }
                 }
-                self.looked_up_to = self.looked_up_to.max(began);
+                self.looked_up_to = self.looked_up_to.max(look.began);
             }
-            // The next look goes back as far as this one should have.
-            Err(error) => tracing::warn!(error = error.to_string(), "cannot look for missed changes"),
+            Err(error) => {
+                // The next look goes back as far as this one should have.
+                tracing::warn!(error = error.to_string(), "cannot look for missed changes");
+                if look.again {
+                    self.missed_since.get_or_insert(look.since);
+                }
+                return;
+            }
+        }
+        if self.missed_since.is_some() {
+            self.look();
         }
     }
 
     /// From when on changes may not have been passed on yet.
     fn since(&self) -> Timestamp {
-        self.looked_up_to.checked_sub(OVERLAP).unwrap_or(self.started).max(self.started)
+        self.with_overlap(self.looked_up_to)
     }
 
-    fn pass(&self, live: &Live) {
-        let audience = live.audience();
-        if !self.hub.has_any(&audience) {
+    fn with_overlap(&self, moment: Timestamp) -> Timestamp {
+        let before = |moment: Timestamp, by| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
+        before(moment, OVERLAP).max(before(self.started, SKEW))
+    }
+
+    fn call(&mut self) {
+        if self.roll_call.begin() {
+            let (presence, inlet) = (self.presence.clone(), self.inlet.clone());
+            tokio::spawn(async move { inlet.send(Input::Called(presence.everybody().await)) });
+        }
+    }
+
+    fn called(&mut self, answered: Result<HashSet<UserId>, RedisError>) {
+        let missed = match answered {
+            Ok(answered) => self.roll_call.answered(&answered),
+            Err(error) => {
+                tracing::warn!(error = error.to_string(), "cannot compare who is online");
+                return self.roll_call.failed();
+            }
+        };
+        if missed.is_empty() {
             return;
         }
-        match live {
-            Live::Message { key, message, .. } => self.pass_message(&audience, key, message),
-            Live::Conversation { conversation, newcomers, .. } => {
-                let body = ConversationBody { conversation_id: conversation.id, conversation: conversation.view() };
-                let (new, old): (Vec<UserId>, Vec<UserId>) = audience.iter().partition(|user| newcomers.contains(user));
-                self.hub.emit(&new, "conversation:new", &body);
-                self.hub.emit(&old, "conversation:updated", &body);
+        tracing::info!(count = missed.len(), "people came or went of whom nobody told");
+        let (store, inlet) = (self.store.clone(), self.inlet.clone());
+        tokio::spawn(async move {
+            for (user, online) in missed {
+                match news_of(&store, user, online).await {
+                    Ok(news) => inlet.offer(news.into_iter().collect()),
+                    Err(error) => {
+                        tracing::warn!(error = error.to_string(), "cannot tell whom a user's presence concerns");
+                        inlet.send(Input::Untold(user, online));
+                    }
+                }
             }
-            Live::Read { conversation_id, user_id, seq, .. } => {
-                let body = ReadBody { conversation_id: *conversation_id, user_id: *user_id, seq: *seq };
-                self.hub.emit(&audience, "conversation:read", &body);
-            }
-            Live::Typing { conversation_id, user_id, active, .. } => {
-                let body = TypingBody { conversation_id: *conversation_id, user_id: *user_id, active: *active };
-                self.hub.emit(&audience, "typing", &body);
-            }
-            Live::Presence { user_id, online, .. } => {
-                self.hub.emit(&audience, "presence", &PresenceBody { user_id: *user_id, online: *online });
-            }
-        }
-    }
-
-    fn pass_message(&self, audience: &HashSet<UserId>, key: &crate::crypto::WrappedKey, message: &StoredMessage) {
-        if message.deleted_at.is_some() {
-            let body = DeletedBody {
-                conversation_id: message.conversation_id,
-                id: message.id,
-                seq: message.seq,
-                change_seq: message.change_seq,
-            };
-            return self.hub.emit(audience, "message:deleted", &body);
-        }
-        let event = if message.change_seq == message.seq { "message:new" } else { "message:updated" };
-        match messages::view(&self.keys, key, message) {
-            Ok(body) => self.hub.emit(audience, event, &body),
-            Err(error) => {
-                tracing::error!(error = error.to_string(), message = %message.id, "cannot read a message to pass it on");
-            }
-        }
+        });
     }
 }
 
-async fn fetch(store: &Store, id: ConversationId, after: Option<u64>, since: Timestamp) -> Result<Fetched, StoreError> {
-    let conversation = store.conversation(id).await?;
-    let after = match after {
-        Some(after) => after,
-        None => store.seq_before(id, since).await?,
-    };
-    let changes = store.changes(id, after, LARGEST_FETCH).await?;
-    Ok(Fetched { id, conversation, after, changes })
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ConversationBody {
-    conversation_id: ConversationId,
-    #[serde(flatten)]
-    conversation: contract::conversation::Conversation,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeletedBody {
-    conversation_id: ConversationId,
-    id: MessageId,
-    seq: u64,
-    change_seq: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReadBody {
-    conversation_id: ConversationId,
-    user_id: UserId,
-    seq: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TypingBody {
-    conversation_id: ConversationId,
-    user_id: UserId,
-    active: bool,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresenceBody {
-    user_id: UserId,
-    online: bool,
+fn regularly(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
-use super::delivery::Inlet;
+use super::inlet::Inlet;
 use super::revocation::{REVOCATIONS, Revocations};
 
 const CHANNEL: &str = "chat:fanout";
@@ -109,8 +109,8 @@ async fn subscribe(redis: &Redis, replica: &str, inlet: &Inlet, revocations: &Re
     loop {
         match subscription.next().await {
             // Whatever was said while nobody listened has to be found out otherwise.
-            Heard::Joined => {
-                inlet.look();
+            Heard::Joined(deaf_for) => {
+                inlet.missed(deaf_for);
                 revocations.check_all().await;
             }
             Heard::Message(message) if message.get_channel_name() == REVOCATIONS => {

@@ -20,6 +20,9 @@ pub enum Live {
         key: WrappedKey,
         /// The message as stored, sealed.
         message: Box<StoredMessage>,
+        /// Who left a short while ago: this is nothing to them, but what comes before it may be.
+        #[serde(default)]
+        left: Vec<UserId>,
     },
     /// A conversation was opened, or its title or members changed.
     Conversation {
@@ -69,7 +72,8 @@ impl Live {
     pub fn message(conversation: &StoredConversation, key: &WrappedKey, mut message: StoredMessage) -> Self {
         message.outbox.clear();
         message.tokens.clear();
-        Self::Message { members: conversation.member_ids(), key: key.clone(), message: Box::new(message) }
+        let left = conversation.left.iter().map(|leaver| leaver.user_id).collect();
+        Self::Message { members: conversation.member_ids(), key: key.clone(), message: Box::new(message), left }
     }
 
     /// About a conversation that was just stored.
@@ -81,16 +85,26 @@ impl Live {
         Self::Conversation { conversation: Box::new(conversation), newcomers, leavers }
     }
 
-    /// The number of the change it tells of, and in which conversation; none if it tells of something fleeting.
+    /// The number of the change it tells of, and in which conversation: 0 of its opening; none if it tells of something fleeting.
     #[must_use]
     pub fn place(&self) -> Option<(ConversationId, u64)> {
         match self {
             Self::Message { message, .. } => Some((message.conversation_id, message.change_seq)),
-            Self::Conversation { conversation, .. } if conversation.seq > 0 => {
-                Some((conversation.id, conversation.seq))
-            }
-            Self::Conversation { .. } | Self::Read { .. } | Self::Typing { .. } | Self::Presence { .. } => None,
+            Self::Conversation { conversation, .. } => Some((conversation.id, conversation.seq)),
+            Self::Read { .. } | Self::Typing { .. } | Self::Presence { .. } => None,
         }
+    }
+
+    /// Who is to know of this or, for all that is said here, of something before it.
+    #[must_use]
+    pub fn concerned(&self) -> HashSet<UserId> {
+        let mut concerned = self.audience();
+        match self {
+            Self::Message { left, .. } => concerned.extend(left),
+            Self::Conversation { conversation, .. } => concerned.extend(conversation.concerned()),
+            Self::Read { .. } | Self::Typing { .. } | Self::Presence { .. } => {}
+        }
+        concerned
     }
 
     /// Who is to know.

@@ -42,6 +42,8 @@ pub(super) struct Fetch {
     pub(super) conversation: ConversationId,
     /// The number up to which all has been passed on.
     pub(super) after: Option<u64>,
+    /// The first of those that wait for it.
+    pub(super) first: Option<u64>,
 }
 
 /// What an offered change led to.
@@ -72,24 +74,23 @@ impl<T> Order<T> {
         let Some(line) = self.lines.get_mut(&conversation) else {
             let mut line = Line::new(now);
             line.known = seq;
-            if !wanted {
+            // Before the opening there is nothing.
+            if !wanted || seq == 0 {
                 line.last = Some(seq);
                 self.lines.insert(conversation, line);
-                return Offered::Pass(Vec::new());
+                return Offered::Pass(if wanted { vec![change] } else { Vec::new() });
             }
             line.fetching = true;
             line.held.insert(seq, change);
             self.lines.insert(conversation, line);
-            return Offered::Fetch(Fetch { conversation, after: None });
+            return Offered::Fetch(Fetch { conversation, after: None, first: Some(seq) });
         };
         line.touched = now;
         line.known = line.known.max(seq);
         match line.last {
             _ if !wanted && !line.fetching => {
                 line.last = line.last.max(Some(seq));
-                line.held.clear();
-                line.missing_since = None;
-                Offered::Pass(Vec::new())
+                Offered::Pass(line.next(now))
             }
             Some(last) if seq <= last => Offered::Pass(Vec::new()),
             Some(last) if seq == last + 1 && !line.fetching => {
@@ -117,6 +118,12 @@ impl<T> Order<T> {
         }
     }
 
+    /// A conversation is to be fetched again, missing or not.
+    pub(super) fn look_again(&mut self, conversation: ConversationId, now: Instant) {
+        let line = self.lines.entry(conversation).or_insert_with(|| Line::new(now));
+        line.missing_since.get_or_insert(now);
+    }
+
     /// Everything that has been missing for too long; each is reported once until it was fetched.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Fetch> {
         let mut overdue = Vec::new();
@@ -124,7 +131,8 @@ impl<T> Order<T> {
             if !line.fetching && line.missing_since.is_some_and(|since| now.duration_since(since) >= PATIENCE) {
                 line.fetching = true;
                 line.missing_since = None;
-                overdue.push(Fetch { conversation: *conversation, after: line.last });
+                let first = line.held.keys().next().copied();
+                overdue.push(Fetch { conversation: *conversation, after: line.last, first });
             }
         }
         overdue
@@ -230,7 +238,8 @@ mod tests {
         let (mut order, here) = known_up_to(4, now);
         order.offer(here, 7, 7, true, now);
         assert!(order.overdue(now).is_empty());
-        assert_eq!(order.overdue(now + PATIENCE), [Fetch { conversation: here, after: Some(4) }]);
+        let fetch = Fetch { conversation: here, after: Some(4), first: Some(7) };
+        assert_eq!(order.overdue(now + PATIENCE), [fetch]);
         assert!(order.overdue(now + PATIENCE).is_empty(), "one fetch at a time");
         assert!(passed(order.offer(here, 8, 8, true, now)).is_empty(), "held while fetching");
         assert_eq!(order.fetched(here, 7, now), [8]);
@@ -250,7 +259,8 @@ mod tests {
     fn an_unknown_conversation_is_looked_up_before_anything_is_passed_on() {
         let (now, here) = (Instant::now(), ConversationId::generate());
         let mut order = Order::default();
-        assert_eq!(order.offer(here, 9, 9, true, now), Offered::Fetch(Fetch { conversation: here, after: None }));
+        let fetch = Fetch { conversation: here, after: None, first: Some(9) };
+        assert_eq!(order.offer(here, 9, 9, true, now), Offered::Fetch(fetch));
         assert!(passed(order.offer(here, 10, 10, true, now)).is_empty());
         assert_eq!(order.fetched(here, 9, now), [10]);
     }
@@ -263,7 +273,37 @@ mod tests {
         assert_eq!(passed(order.offer(here, 5, 5, true, now)), [5]);
         assert!(order.overdue(now + PATIENCE).is_empty());
         order.reached(here, 6, now);
-        assert_eq!(order.overdue(now + PATIENCE), [Fetch { conversation: here, after: Some(5) }]);
+        assert_eq!(order.overdue(now + PATIENCE), [Fetch { conversation: here, after: Some(5), first: None }]);
+    }
+
+    #[test]
+    fn an_opening_is_passed_on_at_once_and_only_once() {
+        let (now, here) = (Instant::now(), ConversationId::generate());
+        let mut order = Order::default();
+        assert_eq!(passed(order.offer(here, 0, 0, true, now)), [0]);
+        assert!(passed(order.offer(here, 0, 0, true, now)).is_empty());
+        assert_eq!(passed(order.offer(here, 1, 1, true, now)), [1]);
+    }
+
+    #[test]
+    fn a_change_that_is_nobodys_here_holds_back_none_of_those_behind_it() {
+        let now = Instant::now();
+        let (mut order, here) = known_up_to(4, now);
+        assert!(passed(order.offer(here, 6, 6, true, now)).is_empty());
+        assert!(passed(order.offer(here, 8, 8, true, now)).is_empty());
+        assert_eq!(passed(order.offer(here, 5, 5, false, now)), [6]);
+        assert_eq!(passed(order.offer(here, 7, 7, false, now)), [8]);
+        assert!(order.overdue(now + PATIENCE).is_empty());
+    }
+
+    #[test]
+    fn what_is_looked_at_again_is_fetched_although_nothing_is_missing() {
+        let now = Instant::now();
+        let (mut order, here) = known_up_to(4, now);
+        order.look_again(here, now);
+        assert_eq!(order.overdue(now + PATIENCE), [Fetch { conversation: here, after: Some(4), first: None }]);
+        assert!(order.fetched(here, 4, now).is_empty());
+        assert!(order.overdue(now + PATIENCE * 2).is_empty());
     }
 
     #[test]

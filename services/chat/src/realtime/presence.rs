@@ -15,7 +15,7 @@ use contract::id::UserId;
 use redis::{RedisError, Script};
 use runtime::clock::Clock;
 use runtime::connect::Redis;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::turns::Turns;
 
@@ -23,6 +23,12 @@ use crate::turns::Turns;
 const LIFE: Duration = Duration::from_secs(40);
 /// How often a replica renews its entries and takes out expired ones.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
+
+/// How many of those whose time is over are taken out at a time, as the script says.
+const EXPIRED_AT_ONCE: usize = 500;
+
+/// About how many users Redis gives at a time.
+const SCANNED_AT_ONCE: u32 = 1_000;
 
 /// How long sending a message waits to learn who is online.
 const QUICK: Duration = Duration::from_millis(500);
@@ -85,6 +91,8 @@ struct Local {
     sockets: HashMap<UserId, usize>,
     /// Users of whom Redis has been told.
     told: HashSet<UserId>,
+    /// When the entries of this replica were renewed last.
+    renewed: Option<Instant>,
 }
 
 impl Presence {
@@ -145,7 +153,28 @@ impl Presence {
         }
     }
 
-    /// Renews this replica's entries and gives the users of dead replicas who are gone by that.
+    /// Everybody who is connected anywhere, and who went so short a while ago that it is no news yet.
+    pub async fn everybody(&self) -> Result<HashSet<UserId>, RedisError> {
+        let mut everybody = HashSet::new();
+        for set in [ONLINE, LEAVING] {
+            let mut redis = self.0.redis.clone();
+            let mut cursor = 0_u64;
+            loop {
+                let scan = redis::cmd("ZSCAN").arg(set).arg(cursor).arg("COUNT").arg(SCANNED_AT_ONCE).to_owned();
+                let (next, found): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+                // Each is followed by its score.
+                everybody.extend(found.iter().step_by(2).filter_map(|user| user.parse::<UserId>().ok()));
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(everybody)
+    }
+
+    /// Renews this replica's entries and gives the users of dead replicas who are gone by that. Where this could not be done for a while,
+    /// others could not either: they are given the time to do it before anybody is called gone.
     pub async fn renew(&self) -> Result<Vec<UserId>, RedisError> {
         let (here, left): (Vec<UserId>, Vec<UserId>) =
             self.with_local(|local| local.told.iter().partition(|user| local.sockets.contains_key(user)));
@@ -165,13 +194,24 @@ impl Presence {
             }
             pipeline.query_async::<()>(&mut redis).await?;
         }
+        let now = Instant::now();
+        let before = self.with_local(|local| local.renewed.replace(now));
+        if before.is_none_or(|before| now.duration_since(before) > RENEW_EVERY * 2) {
+            return Ok(Vec::new());
+        }
         self.expired(ONLINE).await
     }
 
     async fn expired(&self, set: &str) -> Result<Vec<UserId>, RedisError> {
         let mut redis = self.0.redis.clone();
-        let expired: Vec<String> = EXPIRE.key(set).arg(self.now()).invoke_async(&mut redis).await?;
-        Ok(expired.iter().filter_map(|user| user.parse().ok()).collect())
+        let mut all = Vec::new();
+        loop {
+            let expired: Vec<String> = EXPIRE.key(set).arg(self.now()).invoke_async(&mut redis).await?;
+            all.extend(expired.iter().filter_map(|user| user.parse::<UserId>().ok()));
+            if expired.len() < EXPIRED_AT_ONCE {
+                return Ok(all);
+            }
+        }
     }
 
     /// Makes Redis agree with the number of sockets here; true if the user came by that, seen from all replicas.

@@ -1,5 +1,7 @@
 //! Conversations: how they are opened, changed, found and marked as read.
 
+use std::time::Duration;
+
 use contract::event::{Envelope, Event};
 use contract::id::{ConversationId, UserId};
 use contract::trace::TraceParent;
@@ -7,12 +9,15 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, doc};
-use mongodb::options::ReturnDocument;
+use mongodb::options::{ReadConcern, ReturnDocument};
 use serde::{Deserialize, Serialize};
 
 use super::transaction::{AsStoreError, Work, transact};
 use super::{Store, StoreError, StoredConversation, StoredMute, duplicate_or, int, time};
 use crate::SOURCE;
+
+/// How long it may take until a majority has what another replica has just written.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// A place in a user's list of conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +59,9 @@ impl Store {
                     }
                     (None, None) => return Err(StoreError::Duplicate),
                 };
-                let existing = self.conversations.find_one(filter).await?;
+                // It may have been written by another replica just now, and be known to no majority yet: this waits until it is.
+                let existing = self.conversations.find_one(filter).read_concern(ReadConcern::linearizable());
+                let existing = existing.max_time(SEEN_WITHIN).await?;
                 existing.map(Found::Existing).ok_or(StoreError::Moved)
             }
             Err(error) => Err(error),

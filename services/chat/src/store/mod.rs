@@ -21,7 +21,9 @@ pub use conversations::{Activity, Alteration, Found};
 pub use messages::{Change, MOST_COUNTED, PinPlace, Prepared, Written};
 pub use migrations::MIGRATIONS;
 pub use search::Searched;
-pub use stored::{Pin, Reaction, StoredConversation, StoredMember, StoredMessage, StoredMute, StoredName};
+pub use stored::{
+    Pin, Reaction, StoredConversation, StoredLeaver, StoredMember, StoredMessage, StoredMute, StoredName,
+};
 pub use transaction::AsStoreError;
 
 /// Access to the database.

@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use contract::conversation::{Conversation, ConversationType, Member, MemberRole};
 use contract::event::Envelope;
 use contract::id::{ConversationId, MediaId, MessageId, UserId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mongodb::bson::Binary;
 use serde::{Deserialize, Serialize};
 
 use super::time;
 use crate::crypto::{Binding, Sealed, WrappedKey};
+
+/// So long a conversation knows of those who left it. Every replica has looked for changes several times by then.
+const LEFT_LATELY: SignedDuration = SignedDuration::from_mins(2);
 
 /// A document of the collection `conversations`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub struct StoredConversation {
     pub title: Option<String>,
     /// Who takes part, in the order of joining; empty once deleted.
     pub members: Vec<StoredMember>,
+    /// Who left a short while ago, and may not have been told of it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<StoredLeaver>,
     /// Of a direct conversation: its two members, sorted, joined by `:`. Unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_key: Option<String>,
@@ -82,6 +88,22 @@ pub struct StoredMember {
     /// Since when.
     #[serde(with = "time")]
     pub joined_at: Timestamp,
+    /// The number of the change by which they came; 0 for those who were there from the beginning.
+    #[serde(default)]
+    pub joined_seq: u64,
+}
+
+/// One who took part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredLeaver {
+    /// Who.
+    pub user_id: UserId,
+    /// The number of the change by which they went.
+    pub seq: u64,
+    /// When.
+    #[serde(with = "time")]
+    pub at: Timestamp,
 }
 
 /// That a member has muted a conversation.
@@ -199,6 +221,19 @@ impl StoredConversation {
     #[must_use]
     pub fn member_ids(&self) -> Vec<UserId> {
         self.members.iter().map(|member| member.user_id).collect()
+    }
+
+    /// Takes note that members leave with the next change. Of those who left before, it keeps who may not know yet.
+    pub fn note_leavers(&mut self, leavers: impl IntoIterator<Item = UserId>, now: Timestamp) {
+        let forgotten = now.checked_sub(LEFT_LATELY).unwrap_or(Timestamp::MIN);
+        let seq = self.seq + 1;
+        self.left.retain(|leaver| leaver.at >= forgotten);
+        self.left.extend(leavers.into_iter().map(|user_id| StoredLeaver { user_id, seq, at: now }));
+    }
+
+    /// Everybody who may have to be told of a change: the members, and who left a short while ago.
+    pub fn concerned(&self) -> impl Iterator<Item = UserId> {
+        self.members.iter().map(|member| member.user_id).chain(self.left.iter().map(|leaver| leaver.user_id))
     }
 
     /// The conversation as its members see it.

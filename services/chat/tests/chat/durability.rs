@@ -8,7 +8,7 @@ use super::client::{Client, PATIENCE};
 use super::platform::{Person, Platform, Replica, until_ready};
 
 /// The service as a process of its own, with its files in `folder`.
-async fn start(platform: &Platform, folder: &TempDir) -> Program {
+pub(crate) async fn start(platform: &Platform, folder: &TempDir) -> Program {
     let program = Program::start("chat", folder.path(), env!("CARGO_BIN_EXE_chat"), platform.environment()).unwrap();
     until_ready(&program.admin_url()).await;
     program

@@ -22,7 +22,10 @@ impl Listener {
     pub(crate) fn start(uri: &str, folder: &std::path::Path) -> Self {
         let file = folder.join("listener-uri");
         std::fs::write(&file, uri).unwrap();
-        let consumer = Consumer::new(Connector::new(file, "listener"), ConsumerSettings::new("listener", Event::KINDS));
+        let mut settings = ConsumerSettings::new("listener", Event::KINDS);
+        // One after the other, as they come.
+        settings.concurrency = 1;
+        let consumer = Consumer::new(Connector::new(file, "listener"), settings);
         let (heard, shutdown) = (Arc::<Mutex<Vec<Envelope>>>::default(), Shutdown::new());
         let (hearing, until) = (Arc::clone(&heard), shutdown.clone());
         tokio::spawn(consumer.run(until, move |envelope| {

@@ -87,7 +87,11 @@ impl Platform {
     }
 
     pub(crate) async fn start(&self) -> Replica {
-        let service = chat::service(&self.settings(), Clock::system()).await.unwrap();
+        self.start_with(Clock::system()).await
+    }
+
+    pub(crate) async fn start_with(&self, clock: Clock) -> Replica {
+        let service = chat::service(&self.settings(), clock).await.unwrap();
         let bound = service.bind().await.unwrap();
         let url = format!("http://{}", bound.address().unwrap());
         let admin_url = format!("http://{}", bound.admin_address().unwrap());

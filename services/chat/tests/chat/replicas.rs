@@ -1,8 +1,11 @@
 //! Several replicas of the service.
 
+use std::time::Duration;
+
+use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, PATIENCE};
 use super::platform::{Person, Platform};
 
 fn burst(conversation: &str, who: &str, count: usize) -> Vec<Value> {
@@ -34,8 +37,82 @@ async fn two_replicas_deliver_to_each_others_sockets() {
     assert_eq!(of_bob.wait_for("message:new", 40).await, received);
     of_bob.ask("typing", json!({"conversationId": conversation, "active": true})).await;
     of_ada.wait_for("typing", 1).await;
+    // Who reads on one device has read on the other, whichever replica that is at.
+    let also_of_bob = client.connect(&one.url, &bob.token).await;
+    of_bob.ask("conversation:read", json!({"conversationId": conversation, "seq": 40})).await;
+    let read = json!({"conversationId": conversation, "userId": bob.id, "seq": 40});
+    assert_eq!(also_of_bob.wait_for("conversation:read", 1).await, std::slice::from_ref(&read));
+    assert_eq!(of_ada.wait_for("conversation:read", 1).await, [read]);
+    let (_, seen) = one.get(&bob, &format!("/conversations/{conversation}")).await;
+    assert_eq!((&seen["own"]["unread"], &seen["read"][bob.id.to_string()]), (&json!(0), &json!(40)));
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_ends_the_sockets_of_its_session_on_every_replica_and_no_others() {
+    let platform = Platform::new();
+    let replicas = [platform.start().await, platform.start().await];
+    let (phone, laptop) = (Person::new(), Person::new());
+    let laptop = Person { id: phone.id, ..laptop }.renewed();
+    let client = Client::start();
+    let (mut end, mut stay) = (Vec::new(), Vec::new());
+    for replica in &replicas {
+        end.push(client.connect(&replica.url, &phone.token).await);
+        stay.push(client.connect(&replica.url, &laptop.token).await);
+    }
+    let mut redis =
+        redis::Client::open(platform.redis_url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let word = json!({"sid": phone.session, "userId": phone.id}).to_string();
+    redis::cmd("PUBLISH").arg("auth:revocations").arg(word).exec_async(&mut redis).await.unwrap();
+    for socket in &end {
+        assert_eq!(socket.wait_for("session:revoked", 1).await, [json!({"sessionId": phone.session})]);
+        socket.wait_for("disconnect", 1).await;
+    }
+    for socket in &stay {
+        assert_eq!(socket.ask("resume", json!({"cursors": {}})).await["ok"], true);
+        assert!(socket.received("session:revoked").is_empty());
+    }
+    for replica in replicas {
+        replica.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_wrap_data_keys_anew_at_the_same_time_leave_all_readable() {
+    let platform = Platform::new();
+    let replicas = [platform.start().await, platform.start().await];
+    let (ada, bob) = (Person::new(), Person::new());
+    let mut groups = Vec::new();
+    for n in 0..40 {
+        let group = replicas[n % 2].group(&ada, &[&bob]).await;
+        replicas[n % 2].say(&ada, &group, "kept").await;
+        groups.push(group);
+    }
+    platform.write_message_keys("mk-2", &[("mk-1", 1), ("mk-2", 2)]);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let conversations = platform.database().await.collection::<Document>("conversations");
+    while conversations.count_documents(doc! {"dataKey.keyId": "mk-2"}).await.unwrap() < 40 {
+        assert!(tokio::time::Instant::now() < deadline, "data keys are still wrapped by the old key");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for replica in &replicas {
+        while replica.metric("chat_data_keys_to_rewrap").await > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "some are said to be left");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(replica.metric("chat_data_keys_lost_total").await, 0);
+    }
+    // Without the old key, and without any key kept in memory.
+    platform.write_message_keys("mk-2", &[("mk-2", 2)]);
+    let fresh = platform.start().await;
+    for group in &groups {
+        assert_eq!(fresh.history(&bob, group).await[0]["text"], "kept");
+    }
+    fresh.stop().await;
+    for replica in replicas {
+        replica.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

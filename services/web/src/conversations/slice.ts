@@ -1,6 +1,7 @@
 import { createSlice, type PayloadAction } from "@reduxjs/toolkit";
 import type { Conversation, Message, User } from "../api/wire";
 import { messagesReceived } from "../messages/slice";
+import { presenceChanged, presenceForgotten } from "../people/slice";
 import { loggedOut } from "../session/slice";
 
 export interface Conversations {
@@ -32,6 +33,13 @@ const slice = createSlice({
   extraReducers: (builder) =>
     builder
       .addCase(loggedOut, () => none)
+      // Who is gone does not say that they stopped typing.
+      .addCase(presenceForgotten, (state) => {
+        state.typing = {};
+      })
+      .addCase(presenceChanged, (state, { payload }) => {
+        if (!payload.online) for (const typing of Object.values(state.typing)) delete typing[payload.userId];
+      })
       .addCase(messagesReceived, (state, { payload }) => {
         for (const message of payload.messages) noteMessage(state, message);
       }),

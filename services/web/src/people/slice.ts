@@ -20,9 +20,13 @@ const slice = createSlice({
     presenceChanged: (state, { payload }: PayloadAction<{ userId: string; online: boolean }>) => {
       state.online[payload.userId] = payload.online;
     },
+    /** A new connection tells who is online: what an earlier one told may have ended unheard. */
+    presenceForgotten: (state) => {
+      state.online = {};
+    },
   },
   extraReducers: (builder) => builder.addCase(loggedOut, () => nobody),
 });
 
-export const { peopleMet, presenceChanged } = slice.actions;
+export const { peopleMet, presenceChanged, presenceForgotten } = slice.actions;
 export const people = slice.reducer;

@@ -3,7 +3,7 @@ import type { TokenSource } from "../api/client";
 import type { Acknowledgement, Changes, Conversation, Message } from "../api/wire";
 import { conversationChanged, readUpTo, typingChanged } from "../conversations/slice";
 import { leavesGap, messageRefused, messagesReceived, messageWritten, type Pending } from "../messages/slice";
-import { presenceChanged } from "../people/slice";
+import { presenceChanged, presenceForgotten } from "../people/slice";
 import { connectionChanged, type Store } from "../store";
 
 const ANSWER_WITHIN_MS = 10_000;
@@ -33,6 +33,7 @@ export class Realtime {
       },
     });
     this.socket.on("connect", () => {
+      store.dispatch(presenceForgotten());
       store.dispatch(connectionChanged("connected"));
       void this.catchUp().then(() => this.sendPending());
     });

@@ -22,6 +22,7 @@ pub(super) struct House {
     pub(super) client: Client,
     pub(super) conversation: String,
     platform: Platform,
+    redis: servers::Redis,
     replicas: [Option<Running>; 2],
 }
 
@@ -32,10 +33,11 @@ struct Running {
 
 impl House {
     pub(super) async fn open(users: usize) -> Self {
-        let platform = Platform::new();
+        let redis = servers::Redis::start().unwrap();
+        let platform = Platform::with(redis.url(), servers::RabbitMq::shared().virtual_host());
         let people: Vec<Person> = (0..users).map(|n| Person::named(&format!("user-{n}"))).collect();
-        let mut house =
-            Self { people, client: Client::start(), conversation: String::new(), platform, replicas: [None, None] };
+        let (client, conversation) = (Client::start(), String::new());
+        let mut house = Self { people, client, conversation, platform, redis, replicas: [None, None] };
         house.start(0).await;
         house.start(1).await;
         let others: Vec<_> = house.people[1..].iter().map(|person| person.id).collect();
@@ -110,6 +112,20 @@ impl House {
             }
         };
         tokio::join!(all, killing)
+    }
+
+    /// Does all of it at once while Redis is away.
+    pub(super) async fn act_apart(&mut self, actions: Vec<Action>) -> Vec<(Action, Option<String>)> {
+        // A replica that starts waits for Redis, so both are there before.
+        self.start(0).await;
+        self.start(1).await;
+        self.redis.kill();
+        let (outcomes, ()) = self.act(actions, None).await;
+        self.redis.restart().unwrap();
+        for running in self.replicas.iter().flatten() {
+            until_ready(&running.program.admin_url()).await;
+        }
+        outcomes
     }
 
     /// The number of the last change, and all messages as a replica reads them.

@@ -1,5 +1,5 @@
 //! Delivery against a reference model: whatever is sent, edited, deleted and reacted to, by whom, over which replica, while sockets break and
-//! replicas are killed: what is acknowledged is there, and every reader comes to see exactly that, each change at most once on a connection
+//! replicas are killed and Redis with them: what is acknowledged is there, and every reader comes to see exactly that, each change at most once on a connection
 //! and in its order.
 //!
 //! A run is made of steps drawn from a seed. `CHAT_MODEL_SEED` repeats the steps of a run; how they meet in time is the machine's doing, and
@@ -82,6 +82,11 @@ async fn take(step: Step, house: &mut House, reference: &mut Reference, readers:
         Step::Act { actions, killed } => {
             let (outcomes, ()) = house.act(actions, killed).await;
             for (action, message) in outcomes {
+                reference.apply(&action, message.as_deref());
+            }
+        }
+        Step::ActApart { actions } => {
+            for (action, message) in house.act_apart(actions).await {
                 reference.apply(&action, message.as_deref());
             }
         }

@@ -14,6 +14,8 @@ const REACTIONS: [&str; 3] = ["👍", "🎉", "x"];
 pub(super) enum Step {
     /// Some actions at once, each of another message; perhaps a replica is killed while they are under way.
     Act { actions: Vec<Action>, killed: Option<usize> },
+    /// The same, while Redis is away: no replica hears of what the other does.
+    ActApart { actions: Vec<Action> },
     /// A reader connects, and resumes.
     Connect { reader: usize, replica: usize },
     /// A reader goes away.
@@ -40,10 +42,11 @@ pub(super) enum Action {
 pub(super) fn next(rng: &mut StdRng, reference: &Reference, users: usize) -> Step {
     let (user, replica) = (rng.random_range(0..users), rng.random_range(0..2));
     match rng.random_range(0..100) {
-        0..60 => {
+        0..57 => {
             let killed = rng.random_bool(0.08).then_some(replica);
             Step::Act { actions: actions(rng, reference, users), killed }
         }
+        57..60 => Step::ActApart { actions: actions(rng, reference, users) },
         60..78 => Step::Connect { reader: user, replica },
         78..88 => Step::Disconnect { reader: user },
         88..91 => Step::Kill { replica },

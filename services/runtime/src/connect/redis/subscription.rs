@@ -6,7 +6,7 @@ use ::redis::aio::{PubSubSink, PubSubStream};
 use ::redis::{Msg, RedisError, RedisResult};
 use futures::StreamExt as _;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::keeper::{Link, State};
 use super::route::Way;
@@ -23,13 +23,16 @@ pub struct Subscription {
     backoff: Backoff,
     pause: Duration,
     live: Option<Live>,
+    /// Since when nobody listens.
+    deaf_since: Instant,
 }
 
 /// What happens on a subscription.
 #[derive(Debug)]
 pub enum Heard {
-    /// It has begun, or begun anew: what was said before this was not heard.
-    Joined,
+    /// It has begun, or begun anew: what was said for so long before this was not heard, or longer by the time in which a quiet connection
+    /// that broke is noticed.
+    Joined(Duration),
     /// Somebody said something.
     Message(Msg),
 }
@@ -45,7 +48,7 @@ struct Live {
 impl Subscription {
     pub(super) fn new(state: watch::Receiver<State>, channels: &[&str]) -> Self {
         let channels = channels.iter().map(ToString::to_string).collect();
-        Self { state, channels, backoff: Backoff::new(), pause: Duration::ZERO, live: None }
+        Self { state, channels, backoff: Backoff::new(), pause: Duration::ZERO, live: None, deaf_since: Instant::now() }
     }
 
     /// What happens next. Never fails: a subscription that broke is made again, and that is said. May be dropped at any moment.
@@ -61,13 +64,15 @@ impl Subscription {
                         self.live = Some(live);
                         self.backoff.reset();
                         self.pause = Duration::ZERO;
-                        return Heard::Joined;
+                        return Heard::Joined(self.deaf_since.elapsed());
                     }
                     Err(error) => error.to_string(),
                 },
             };
             tracing::warn!(reason = over, "no subscription to Redis; subscribing again");
-            self.live = None;
+            if self.live.take().is_some() {
+                self.deaf_since = Instant::now();
+            }
             self.pause = self.backoff.failed();
         }
     }
