@@ -3,7 +3,7 @@
 //! An object that already is as it shall be is not written: its annotation says that these very fields were applied last, and a
 //! comparison with what is there that nobody has changed them since. So a platform at rest costs no request but the reads.
 
-mod certificate;
+mod announcement;
 mod claims;
 mod drift;
 mod fixed;
@@ -161,7 +161,7 @@ pub async fn apply(
     };
     // Last, so that a class of volumes that refuses to enlarge them stops nothing else.
     applied.stateful_sets.extend(grow(&to, growing, observed).await?);
-    certificate::announce(&to, observed).await?;
+    announcement::announce(&to, observed).await?;
     to.optional(Optional::PodMonitor).prune(&applied.pod_monitors, observed.of_kind(Optional::PodMonitor)).await?;
     to.optional(Optional::HttpRoute).prune(&applied.http_routes, observed.of_kind(Optional::HttpRoute)).await?;
     to.optional(Optional::Ingress).prune(&applied.ingresses, observed.of_kind(Optional::Ingress)).await?;

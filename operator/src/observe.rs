@@ -1,5 +1,6 @@
 //! The observe step: everything the other steps need to know of the cluster, read at one time and live.
 
+mod keys;
 mod rollout;
 mod said;
 mod warnings;
@@ -26,6 +27,7 @@ use crate::api::ChatPlatform;
 use crate::build::{Component, HorizontalPodAutoscaler, Optional, labels};
 use crate::reason::Reason;
 use crate::refusal;
+use crate::secrets::rotation::Testimony;
 
 /// Why the cluster could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,8 @@ pub struct Observed {
     pub named: BTreeMap<String, Secret>,
     /// What Kubernetes says of objects that are stuck, by their identity; no status has it.
     pub warnings: BTreeMap<String, Warning>,
+    /// What pods say of the keys of rings whose rotation is under way.
+    pub keys: Vec<Testimony>,
     /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
     pub mongodb_members: Option<i32>,
     /// Whether the replica set serves, as far as it has been asked.
@@ -156,8 +160,11 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
     for kind in kinds {
         optional.insert(*kind, list.optional(*kind, kind.is_asked_for(&document.spec)).await?);
     }
+    let secrets = list.all("Secrets").await?;
+    // After the Secrets, so that what pods say is never older than the step that it is believed for.
+    let keys = keys::ask(&secrets, &pods, &name).await;
     Ok(Observed {
-        secrets: list.all("Secrets").await?,
+        secrets,
         config_maps: list.all("ConfigMaps").await?,
         services: list.all("Services").await?,
         stateful_sets,
@@ -172,6 +179,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
         optional,
         named,
         warnings,
+        keys,
         mongodb_members: None,
         mongodb_serves: false,
         operator_namespace: String::new(),

@@ -63,6 +63,14 @@ reasons! {
     Hibernated,
     /// No certificate ends soon.
     CertificatesCurrent,
+    /// A generation of keys is being replaced by another one, or a step of that was taken.
+    Rotating,
+    /// A generation of keys was replaced, and nobody accepts the old one any more.
+    Rotated,
+    /// A new generation of keys has taken the place of all others at once.
+    Revoked,
+    /// A rotation waits for longer than it should.
+    RotationStuck,
     /// The user's certificate ends soon.
     CertificateExpiring,
     /// The user's certificate has ended.

@@ -142,7 +142,8 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisi
     let found = Found { platform: &platform, applied: &applied, observed: &observed, provisioned: &provisioned, roll };
     context.report(document, Outcome::Done(&found)).await?;
     report::changes(&context.recorder, document, &provisioned.changes()).await;
-    let rest = rest(document, &applied);
+    report::rotations(&context.recorder, document, &platform).await;
+    let rest = rest(document, &platform, &applied);
     Ok((provisioned, rest))
 }
 
@@ -235,13 +236,17 @@ async fn look(
 
 /// How long a platform at rest is left alone. The cluster tells nothing of a server that somebody else runs, and the operator does not
 /// listen to what an autoscaler sees, nor to what keeps the pods that it adds from running.
-fn rest(document: &ChatPlatform, applied: &Resources<Applied>) -> Duration {
+fn rest(document: &ChatPlatform, platform: &Platform, applied: &Resources<Applied>) -> Duration {
     let all_scale = applied.autoscalers.iter().all(HorizontalPodAutoscaler::is_active);
     let all_run = applied.deployments.iter().all(|deployment| {
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default();
         deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() >= wanted
     });
-    if document.spec.has_externals() || !all_scale || !all_run { HOLDS_OF_OTHERS } else { RESYNC }
+    let rest = if document.spec.has_externals() || !all_scale || !all_run { HOLDS_OF_OTHERS } else { RESYNC };
+    // What a rotation waits for is told by no watch.
+    let now = Timestamp::now();
+    let rotations = platform.rotation.iter().filter_map(|rotation| rotation.look_again(now)?.try_into().ok());
+    rotations.fold(rest, Duration::min)
 }
 
 /// When to try again after an error.

@@ -5,6 +5,7 @@ mod certificate;
 mod components;
 mod conditions;
 mod entrance;
+mod rotation;
 mod trouble;
 mod upgrade;
 
@@ -131,6 +132,10 @@ pub fn status(
             Outcome::Done(_) => rows.into_iter().map(|row| row.status).collect(),
             _ => before.components,
         },
+        secrets: match outcome {
+            Outcome::Done(found) => rotation::rows(found.platform),
+            _ => before.secrets,
+        },
     }
 }
 
@@ -206,6 +211,13 @@ pub async fn changes(recorder: &Recorder, document: &ChatPlatform, changes: &[(C
             action: format!("Provision-{}", component.name()),
             secondary: None,
         };
+        tell(recorder, &document.object_ref(&()), event).await;
+    }
+}
+
+/// Tells of the steps that rotations have taken.
+pub async fn rotations(recorder: &Recorder, document: &ChatPlatform, platform: &Platform) {
+    for event in rotation::events(platform) {
         tell(recorder, &document.object_ref(&()), event).await;
     }
 }

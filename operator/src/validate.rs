@@ -32,6 +32,7 @@ use crate::api::ChatPlatform;
 use crate::build::{Component, Optional, edge};
 use crate::observe::Observed;
 use crate::reason::Reason;
+use crate::secrets::rotation::{self, Circumstances, Kind, State};
 use crate::secrets::{self, Existing, Externals, Material, Names};
 
 /// Why a document cannot become a platform.
@@ -100,12 +101,15 @@ pub fn validate(
     };
     let existing =
         Existing::new(observed.secrets.iter().cloned()).with_data_stored(observed.has_claim(Component::MongoDb));
+    let [signing_keys, message_keys] = Kind::ALL.map(|kind| State::recorded(&observed.secrets, &names, kind));
+    let recorded = [signing_keys?, message_keys?];
     let material = Material::complete(&existing, &references.externals, &names, rng, now)?;
     let mut platform = Platform {
         owner: document.controller_owner_ref(&()).unwrap_or_default(),
         upstreams: upstreams(&names, observed),
         names,
         material,
+        rotation: Vec::new(),
         tls: references.tls,
         externals: references.externals,
         email: parsed.email,
@@ -133,6 +137,12 @@ pub fn validate(
     };
     let serves = document.status.as_ref().and_then(|status| status.version.as_deref());
     platform.upgrade = Upgrade::of(&platform, serves, observed);
+    let circumstances = Circumstances {
+        is_asleep: platform.hibernation != Hibernation::Awake,
+        is_upgrading: platform.upgrade.is_some(),
+    };
+    let wish = (platform.owner.uid.as_str(), &parsed.rotation, circumstances);
+    platform.rotation = rotation::advance(&mut platform.material, recorded, wish, &observed.keys, rng, now);
     Ok(platform)
 }
 

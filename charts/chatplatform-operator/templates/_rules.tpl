@@ -26,8 +26,8 @@
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
 # Why a component is not ready, and whether a server is there to be logged in to. Members of a replica set are restarted one by one,
-# by deleting their pods. Those of the edge are told of a renewed certificate by an annotation, at which the kubelet looks at the mounted
-# Secret at once, and not within one or two minutes.
+# by deleting their pods. Those of the edge are told of a renewed certificate by an annotation, and those of the services of another key
+# ring, at which the kubelet looks at the mounted Secret at once, and not within one or two minutes.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, patch, delete]

@@ -41,6 +41,7 @@ pub(crate) mod replica_set;
 mod rest;
 mod rights;
 mod rolling;
+mod rotation;
 mod scaling;
 pub(crate) mod site;
 mod socket;
@@ -184,6 +185,8 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
     rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,
+    rotation::a_new_revision_rotates_the_signing_keys_under_load_and_nobody_notices,
+    rotation::message_keys_rotate_and_every_data_key_is_wrapped_by_the_new_one,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,

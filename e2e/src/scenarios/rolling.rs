@@ -16,7 +16,7 @@ use super::recovery::{Talk, catch_up};
 use super::scaling::restoring;
 use super::socket::Socket;
 use super::wait::until;
-use visitors::visited;
+pub(super) use visitors::visited;
 
 /// Annotation of pods that changes nothing but their template.
 const ROLLED: &str = "example.com/rolled";

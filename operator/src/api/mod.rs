@@ -13,6 +13,7 @@ pub mod network_policy;
 mod pod_template;
 pub mod quantity;
 pub mod reference;
+pub mod rotation;
 mod rules;
 pub mod settings;
 pub mod status;
@@ -37,9 +38,10 @@ pub use pod_template::{
     WhenUnsatisfiable,
 };
 pub use quantity::Quantity;
+pub use rotation::{MessageKeysRotation, Rotation, SigningKeysRotation};
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
 pub use settings::{Gateway, Media, Rate, RateLimits};
-pub use status::{ChatPlatformStatus, ComponentStatus, Condition};
+pub use status::{ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
 pub use tracing::Tracing;
 
 /// The longest name of a platform, so that the longest name made from it (a revision label of
@@ -71,6 +73,8 @@ pub const NAME_RULE: &str =
     validation = rules::same_owner("objectStorage", "files"),
     validation = rules::never_fewer("redis", "the data may be on the servers that would go"),
     validation = rules::never_fewer("rabbitmq", "queues may have their majority on the nodes that would go"),
+    validation = rules::never_lower("signingKeys"),
+    validation = rules::never_lower("messageKeys"),
     validation = rules::never_smaller(Component::MongoDb),
     validation = rules::never_smaller(Component::Redis),
     validation = rules::never_smaller(Component::RabbitMq),
@@ -200,6 +204,11 @@ pub struct ChatPlatformSpec {
     /// Default: no e-mail; notifications are shown in the client alone. Change: rolling restart of the notification service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+
+    /// How often keys are replaced, and on whose word. Default: signing keys every 90 days, message keys every 180.
+    /// Change: nothing restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
 
     /// Who reaches the pods of the platform, and whom they reach. It is the cluster's network that enforces it, where it can.
     /// Default: only whom the flow of data needs; the edge is reached by everybody.

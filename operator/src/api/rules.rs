@@ -4,6 +4,7 @@
 
 use kube::core::{Message, Rule};
 
+use super::rotation::EVERY_MOST_HOURS;
 use super::settings::{ORIGINS_MOST, RATE_MOST, UPLOAD_LEAST, UPLOAD_MOST};
 use crate::build::{Component, labels};
 use crate::validate::default_volume;
@@ -88,6 +89,22 @@ pub(super) fn interval() -> Rule {
         .message("write a number with one unit of ms, s, m or h, such as 30s")
 }
 
+/// A time between two rotations.
+pub(super) fn every() -> Rule {
+    let number = "int(self.substring(0, self.size() - 1))";
+    Rule::new(format!(
+        "self.matches('^[1-9][0-9]{{0,4}}[hd]$') && {number} * (self.endsWith('d') ? 24 : 1) <= {EVERY_MOST_HOURS}"
+    ))
+    .message(
+        format!("write a number of hours or days from 1h to {}d, such as 720h or 90d", EVERY_MOST_HOURS / 24).as_str(),
+    )
+}
+
+/// The number of a rotation.
+pub(super) fn revision() -> Rule {
+    Rule::new("self >= 0").message("write a number from 0 on, one higher for each rotation")
+}
+
 /// A limit that is not below the request of the same `amount`.
 pub(super) fn limit_holds_request(amount: &str) -> Rule {
     let (request, limit) = (format!("self.requests.{amount}"), format!("self.limits.{amount}"));
@@ -153,6 +170,17 @@ pub(super) fn never_fewer(component: &str, why: &str) -> Rule {
         .as_str(),
     )
     .field_path(format!(".spec.{component}.replicas"))
+}
+
+/// A number that asks for a rotation and so only grows.
+pub(super) fn never_lower(keys: &str) -> Rule {
+    let revision = |document: &str| format!("{document}.spec.?rotation.?{keys}.?revision.orValue(0)");
+    let message = format!(
+        "spec.rotation.{keys}.revision cannot be lowered, and is 0 when it is left out: put the old number back, or write a higher one to rotate"
+    );
+    Rule::new(format!("{} >= {}", revision("self"), revision("oldSelf")))
+        .message(message.as_str())
+        .field_path(format!(".spec.rotation.{keys}.revision"))
 }
 
 /// Volumes that can grow and not shrink, also by leaving out what was written.

@@ -47,6 +47,11 @@ pub struct ChatPlatformStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub components: Vec<ComponentStatus>,
+
+    /// One row for each kind of secret that rotates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub secrets: Vec<SecretStatus>,
 }
 
 /// One aspect of the state (API conventions, "typical status properties").
@@ -98,6 +103,40 @@ pub struct ComponentStatus {
 
     /// What it waits for, or what is wrong and what to do. What keeps nothing from working, such as an autoscaler without metrics, is said
     /// here too, while the component counts as ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How far the rotation of a kind of secret is.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretStatus {
+    /// The kind, as in spec.rotation.
+    pub name: String,
+
+    /// Number of the generation in use; the first is 1.
+    pub generation: i32,
+
+    /// Current, or the step that a rotation is at: Spread (the new one is there, and all are to accept it), Switch (all do, and caches are to
+    /// have it), Prove (the new one is in use, and all are to use it), Retire (all do, and what the old one made is to end), Refuse (the old
+    /// one is gone, and nobody is to accept it any more).
+    pub state: String,
+
+    /// When the generation in use came to be used, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
+    pub rotated_at: String,
+
+    /// When it is due to be replaced, RFC 3339; none while it is being replaced.
+    #[schemars(extend("format" = "date-time"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation: Option<String>,
+
+    /// Before when the next step is not taken, RFC 3339, where that is known.
+    #[schemars(extend("format" = "date-time"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+
+    /// What the rotation waits for, and who still uses or accepts the old generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -43,7 +44,7 @@ impl<K: Object> Writer<'_, K> {
 
     async fn one(&self, object: K, observed: &[K]) -> Result<K, Error> {
         let name = object.name_any();
-        let wanted = self.with_digest(object)?;
+        let mut wanted = self.with_digest(object)?;
         if let Some(live) = observed.iter().find(|live| live.name_any() == name) {
             let there = self.json(live)?;
             if drift::agrees(&wanted, &there) {
@@ -56,6 +57,12 @@ impl<K: Object> Writer<'_, K> {
             }
             if fixed::differs(&wanted, &there) {
                 self.take_away(live, PropagationPolicy::Orphan, "making anew, its pods stay").await?;
+            } else if self.kind == Secret::kind(&())
+                // What is in a Secret was made from what was in it. Whoever has written it since, another leader above all, knows better:
+                // the API server then answers 409, and this is decided anew.
+                && let Some(metadata) = wanted.get_mut("metadata").and_then(Value::as_object_mut)
+            {
+                metadata.insert("resourceVersion".to_owned(), live.resource_version().into());
             }
         } else {
             self.refuse_foreign(&name).await?;

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::component::Component;
 use super::labels;
 use crate::api::DeletionPolicy;
+use crate::secrets::rotation::ANNOTATION;
 use crate::secrets::{EDGE_TLS, MONGODB_TLS};
 use crate::validate::Platform;
 
@@ -35,6 +36,13 @@ pub fn build(platform: &Platform) -> Vec<Secret> {
             if *rendered.name() == replica_set && platform.mongodb.managed().is_some_and(|mongodb| mongodb.established)
             {
                 metadata.annotations.get_or_insert_default().insert(ESTABLISHED.into(), "true".into());
+            }
+            if let Some(rotation) = platform
+                .rotation
+                .iter()
+                .find(|rotation| platform.names.object(rotation.kind.object()) == rendered.name())
+            {
+                metadata.annotations.get_or_insert_default().insert(ANNOTATION.into(), rotation.state.text());
             }
             Some(rendered.to_secret(metadata))
         })

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::components::Row;
 use super::trouble::Trouble;
-use super::{Found, Outcome, certificate, components, entrance, upgrade};
+use super::{Found, Outcome, certificate, components, entrance, rotation, upgrade};
 use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
@@ -134,7 +134,12 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[Row], before: &[Condition],
     verdicts.extend(parts);
     verdicts.extend(match outcome {
         Outcome::Done(found) => {
-            let (current, reason, message) = certificate::verdict(found.platform, now);
+            let certificates = certificate::verdict(found.platform, now);
+            // What is wrong comes before what is under way.
+            let (current, reason, message) = match rotation::verdict(found.platform) {
+                Some(rotations) if certificates.0 => rotations,
+                _ => certificates,
+            };
             Some(Verdict::new("SecretsCurrent", current, reason, message))
         }
         _ => kept(before, "SecretsCurrent"),

@@ -491,4 +491,5 @@ fn the_scale_subresource_finds_the_chat_pods_and_their_number() {
     assert_eq!((paused.chat_replicas, paused.selector, paused.ready), (Some(1), status.selector, status.ready));
 }
 
+mod rotation;
 mod upgrade;

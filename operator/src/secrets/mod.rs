@@ -33,6 +33,7 @@ mod names;
 mod rabbitmq_definitions;
 mod redis_acl;
 mod rendered;
+pub mod rotation;
 mod signing_keys;
 
 pub use certificate::{Certificate, Face, face};

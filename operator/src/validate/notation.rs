@@ -30,6 +30,17 @@ pub(super) fn is_interval(text: &str) -> bool {
     text.len() <= 16 && is_number && ["ms", "s", "m", "h"].contains(&&text[digits.len()..])
 }
 
+/// A number of hours or days, in hours.
+pub(super) fn hours(text: &str) -> Option<i64> {
+    let (number, each) = match text.strip_suffix('d') {
+        Some(number) => (number, 24),
+        None => (text.strip_suffix('h')?, 1),
+    };
+    let is_number =
+        (1..=5).contains(&number.len()) && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<i64>().ok().filter(|_| is_number).map(|number| number * each)
+}
+
 /// The port of a URL of a server as a whole, with the scheme http; none where it is no such URL.
 pub(super) fn http_port(text: &str) -> Option<u16> {
     let authority = text.strip_prefix("http://").filter(|_| text.len() <= 270 && is_base_url(text))?;
@@ -234,6 +245,15 @@ mod tests {
     #[test]
     fn an_interval_has_one_unit() {
         check(is_interval, &["30s", "500ms", "1m", "2h"], &["", "30", "s", "030s", "1m30s", "30 s", "1d", "-1s"]);
+    }
+
+    #[test]
+    fn a_time_between_rotations_is_in_hours_or_days() {
+        let read = ["1h", "720h", "90d", "99999d"].map(hours);
+        assert_eq!(read, [Some(1), Some(720), Some(2160), Some(2_399_976)]);
+        for text in ["", "h", "d", "0d", "01d", "90", "1.5d", "-1d", "+1d", "1d12h", "100000h", "90 d", "30m"] {
+            assert_eq!(hours(text), None, "{text}");
+        }
     }
 
     #[test]

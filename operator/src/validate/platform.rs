@@ -16,6 +16,7 @@ use crate::api::{
     Quantity,
 };
 use crate::build::Component;
+use crate::secrets::rotation::Progress;
 use crate::secrets::{Externals, Material, Names};
 
 /// The media service's own limit of a file.
@@ -78,6 +79,8 @@ pub struct Platform {
     pub email: Option<Email>,
     /// Everything secret.
     pub material: Material,
+    /// How far the rotations are.
+    pub rotation: Vec<Progress>,
     /// The user's Secrets about servers that somebody else runs.
     pub externals: Externals,
 }

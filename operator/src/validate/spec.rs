@@ -2,6 +2,7 @@
 
 mod amounts;
 mod pods;
+mod rotation;
 mod scaling;
 mod servers;
 mod settings;
@@ -15,6 +16,7 @@ use super::{Fault, notation, release, upgrade};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
 use crate::build::{Component, certificate};
 use crate::observe::Observed;
+use crate::secrets::rotation::Plans;
 
 /// The fields that stand on their own.
 #[derive(Clone, Debug)]
@@ -36,6 +38,7 @@ pub(super) struct Parsed {
     pub(super) rabbitmq: Served<Servers>,
     pub(super) object_storage: ObjectStorage,
     pub(super) email: Option<Email>,
+    pub(super) rotation: Plans,
 }
 
 /// What the document says of the certificate of the edge.
@@ -82,6 +85,7 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         rabbitmq: check.rabbitmq(&spec.rabbitmq.clone().unwrap_or_default()),
         object_storage: check.object_storage(&spec.object_storage.clone().unwrap_or_default()),
         email: check.email(spec.email.as_ref()),
+        rotation: check.rotation(document),
     };
     if check.faults.is_empty() { Ok(parsed) } else { Err(check.faults) }
 }

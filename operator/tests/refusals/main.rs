@@ -130,7 +130,8 @@ fn a_case_is_for_the_schema_or_for_the_operator_or_for_both() {
 /// A cluster in which a platform of this document runs.
 fn running(document: &Value) -> Observed {
     let platform = parsed(document, &Observed::default()).unwrap();
-    Observed { stateful_sets: build(&platform).stateful_sets, ..Observed::default() }
+    let resources = build(&platform);
+    Observed { stateful_sets: resources.stateful_sets, secrets: resources.secrets, ..Observed::default() }
 }
 
 fn faults(document: &Value, observed: &Observed) -> Vec<Fault> {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use contract::claims::ACCESS_TOKEN_LIFETIME;
 use contract::id::{SessionId, UserId};
 use jiff::SignedDuration;
 use runtime::connect::Redis;
@@ -12,7 +13,6 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::SessionStore;
-use crate::tokens::access;
 
 /// The channel on which ends of sessions are published.
 pub const CHANNEL: &str = "auth:revocations";
@@ -24,7 +24,7 @@ const SWEEP: Duration = Duration::from_secs(5);
 const COPIED_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long an end is remembered: for the life of an access token, and what the clocks of those who check it may lag.
-const REMEMBERED: SignedDuration = SignedDuration::from_secs(access::LIFETIME.as_secs() + 10);
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(ACCESS_TOKEN_LIFETIME.as_secs() + 10);
 
 /// The key that exists in Redis while access tokens of an ended session could still be good.
 #[must_use]

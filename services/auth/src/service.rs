@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
 use anyhow::Context as _;
+use contract::keys::{KeyUse, SIGNING};
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
@@ -46,6 +47,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let issuer = Issuer { issuer: settings.tokens.issuer.clone(), audience: settings.tokens.audience.clone() };
     let signer = Signer::load(issuer, signing_keys, &settings.tokens.jwks_file)?;
     let verifier = TokenVerifier::new(&settings.tokens, clock.clone())?;
+    let signing = signer.clone();
+    let keys = verifier
+        .key_rings()
+        .with(SIGNING, move || KeyUse { current: Some(signing.current_key()), ..KeyUse::default() });
     let hasher = Hasher::new(available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
 
     let database = connect::mongodb(&settings.mongodb).await?;
@@ -125,6 +130,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     Ok(service
         .router(http::router(state))
         .health(health)
+        .keys(keys)
         .task("migrations", migrating)
         .task("revocations", revocations.sweep(shutdown.soft().clone()))
         .task("outbox-users", told.run(shutdown.clone()))

@@ -1,11 +1,14 @@
 //! After a rotation of the key-encryption keys: every data key is wrapped by the current one, in the background.
 //!
 //! Conversations in which somebody writes are wrapped anew as they are used; this is for the others. Each replica does it; the second finds
-//! nothing left to do, and a data key that somebody else has just wrapped anew is left alone. Once `chat_data_keys_to_rewrap` is 0 on every
-//! replica, nothing needs the old key-encryption key any more.
+//! nothing left to do, and a data key that somebody else has just wrapped anew is left alone. Once every replica goes by the current key, and
+//! then counts no data key that is wrapped by another, nothing needs the old key-encryption key any more.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use contract::keys::{KeyUse, StoredUnder};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use runtime::metrics::Metrics;
 use runtime::shutdown::Shutdown;
@@ -16,6 +19,8 @@ use crate::store::{Store, StoreError};
 
 /// Looked for without a change of the ring too: a replica that had the old ring may have wrapped one more.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
+/// The same while there is an old key, which somebody waits to take away.
+const LOOK_AT_OLD_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(10);
 const BATCH: i64 = 200;
@@ -24,9 +29,22 @@ const BATCH: i64 = 200;
 pub struct Rewrapping {
     store: Store,
     keys: Keys,
+    counted: Counted,
     left: Gauge,
     done: Counter,
     failed: Counter,
+}
+
+/// The last count. Clones share it.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<Mutex<Option<Count>>>);
+
+/// How many data keys were wrapped by other keys than the one that was current.
+#[derive(Clone, Debug)]
+struct Count {
+    current: String,
+    began: Instant,
+    by_id: BTreeMap<String, u64>,
 }
 
 impl Rewrapping {
@@ -45,7 +63,16 @@ impl Rewrapping {
             "Data keys that could not be unwrapped to wrap them anew",
             failed.clone(),
         );
-        Self { store, keys, left, done, failed }
+        Self { store, keys, counted: Counted::default(), left, done, failed }
+    }
+
+    /// What is to be told of the ring: who wraps, who is there, and what is still wrapped by whom.
+    pub fn key_use(&self) -> impl Fn() -> KeyUse + Send + Sync + use<> {
+        let (keys, counted) = (self.keys.clone(), self.counted.clone());
+        move || {
+            let ring = keys.in_use();
+            KeyUse { stored: counted.beside(ring.current.as_deref()), ..ring }
+        }
     }
 
     /// Works until the soft phase of the stop. A round begins with each change of the ring, and now and then.
@@ -55,6 +82,7 @@ impl Rewrapping {
             loop {
                 changes.mark_unchanged();
                 let pause = match self.round().await {
+                    Ok(()) if self.keys.in_use().accepted.len() > 1 => LOOK_AT_OLD_EVERY,
                     Ok(()) => LOOK_EVERY,
                     Err(error) => {
                         tracing::warn!(error = error.to_string(), "cannot wrap data keys anew; trying again");
@@ -73,8 +101,7 @@ impl Rewrapping {
 
     async fn round(&self) -> Result<(), StoreError> {
         let current = self.keys.current_id();
-        let all = self.store.count_not_wrapped_by(&current).await?;
-        self.left.set(signed(all));
+        let all = self.count(&current).await?;
         if all == 0 {
             return Ok(());
         }
@@ -102,8 +129,28 @@ impl Rewrapping {
             self.left.set(signed(all.saturating_sub(done)));
             tracing::info!(key = current, done, failed, of = all, "wrapped data keys by the current key");
         }
-        self.left.set(signed(self.store.count_not_wrapped_by(&current).await?));
+        self.count(&current).await?;
         Ok(())
+    }
+
+    async fn count(&self, current: &str) -> Result<u64, StoreError> {
+        let began = Instant::now();
+        let by_id = self.store.count_not_wrapped_by(current).await?;
+        let all = by_id.values().sum();
+        self.left.set(signed(all));
+        let count = Count { current: current.to_owned(), began, by_id };
+        *self.counted.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(count);
+        Ok(all)
+    }
+}
+
+impl Counted {
+    /// The count, if it was made beside this current key: another one's tells nothing.
+    fn beside(&self, current: Option<&str>) -> Option<StoredUnder> {
+        let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counted.as_ref().filter(|count| Some(count.current.as_str()) == current)?;
+        // Rounded up: never younger than it is.
+        Some(StoredUnder { counts: count.by_id.clone(), seconds_ago: count.began.elapsed().as_secs() + 1 })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The service put together.
 
 use contract::id::EventId;
+use contract::keys::MESSAGE;
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
@@ -62,6 +63,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
 
     let names = Names::new(store.clone());
     let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);
+    let key_rings = verifier.key_rings().with(MESSAGE, rewrapping.key_use());
     let turns = Turns::default();
     let messages = Messages::new(
         store.clone(),
@@ -113,6 +115,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .router(router)
         .health(health)
         .metrics(metrics)
+        .keys(key_rings)
         .task("migrations", migrating)
         .task("delivery", delivery.run(over.clone()))
         .task("rewrapping", rewrapping.run(shutdown.clone()))

@@ -1,5 +1,6 @@
 //! What an access token says: a JWT of type `at+jwt` ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)), signed with `EdDSA`.
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,12 @@ use crate::id::{SessionId, UserId};
 
 /// The header's `typ` of an access token; anything else with a valid signature is not one.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// How long an access token is good for, and so how long a revocation must be remembered and a key that signs no more be kept.
+pub const ACCESS_TOKEN_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long caches may keep the published keys: a new key is published for longer than this before it signs.
+pub const PUBLISHED_KEYS_CACHED: SignedDuration = SignedDuration::from_mins(1);
 
 /// The claims of an access token. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

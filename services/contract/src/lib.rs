@@ -7,6 +7,7 @@ pub mod claims;
 pub mod conversation;
 pub mod event;
 pub mod id;
+pub mod keys;
 pub mod media;
 pub mod message;
 pub mod notification;

@@ -72,8 +72,9 @@ fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
         let redis = redis.clone();
         async move { redis.ping().await }
     });
+    let keys = gateway.verifier.key_rings();
     let router = Router::new().fallback(pipeline::answer).with_state(gateway);
-    Ok(service.router(router).health(health).metrics(metrics).task("revocations", listening))
+    Ok(service.router(router).health(health).metrics(metrics).keys(keys).task("revocations", listening))
 }
 
 impl Gateway {

@@ -22,6 +22,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let (client, bucket) = connect::object_storage(&settings.object_storage)?;
     let (files, objects) = (Files::new(&database), Objects::new(&client, bucket));
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
+    let keys = tokens.key_rings();
 
     let service = Service::new("media", &settings.server);
     let shutdown = service.shutdown();
@@ -39,5 +40,5 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             let objects = objects.clone();
             async move { objects.check().await }
         });
-    Ok(service.router(http::router(state)).health(health).task("migrations", migrating))
+    Ok(service.router(http::router(state)).health(health).keys(keys).task("migrations", migrating))
 }

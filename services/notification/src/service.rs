@@ -86,6 +86,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             }
         });
 
+    let keys = tokens.key_rings();
     let state = AppState { tokens, notifications, clock };
     let consuming = {
         let shutdown = shutdown.clone();
@@ -105,6 +106,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .router(http::router(state))
         .health(health)
         .metrics(metrics)
+        .keys(keys)
         .task("migrations", migrating)
         .task("consumer", consuming);
     Ok(match delivery {

@@ -18,6 +18,9 @@ use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use contract::keys::KeysInUse;
+
+use crate::keys::KeyRings;
 use crate::shutdown::Shutdown;
 
 /// How long one check may take; below the one second and more that probes wait, several of them in parallel.
@@ -91,8 +94,9 @@ impl Health {
     }
 
     /// The routes of the admin listener.
-    pub(crate) fn router(self, service: &'static str, shutdown: Shutdown) -> Router {
-        let state = Arc::new(Prober { service, began: Instant::now(), health: self, shutdown, last: Mutex::default() });
+    pub(crate) fn router(self, service: &'static str, keys: KeyRings, shutdown: Shutdown) -> Router {
+        let began = Instant::now();
+        let state = Arc::new(Prober { service, began, health: self, keys, shutdown, last: Mutex::default() });
         let (ready, health) = (Arc::clone(&state), state);
         Router::new()
             .route("/livez", get(async || "alive\n"))
@@ -105,6 +109,7 @@ struct Prober {
     service: &'static str,
     began: Instant,
     health: Health,
+    keys: KeyRings,
     shutdown: Shutdown,
     last: Mutex<Option<(Instant, Findings)>>,
 }
@@ -130,6 +135,7 @@ struct Report {
     version: &'static str,
     uptime_seconds: u64,
     checks: Findings,
+    keys: KeysInUse,
 }
 
 impl Prober {
@@ -166,6 +172,7 @@ impl Prober {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: self.began.elapsed().as_secs(),
             checks,
+            keys: self.keys.in_use(),
         };
         (code, Json(report)).into_response()
     }
@@ -221,7 +228,7 @@ mod tests {
         let health = Health::new()
             .check("cellar", async || Ok::<_, String>(()))
             .check("attic", async || Err("the roof is gone".to_owned()));
-        let router = health.router("house", Shutdown::new());
+        let router = health.router("house", KeyRings::new(), Shutdown::new());
         assert_eq!(get_text(&router, "/livez").await, (StatusCode::OK, "alive\n".into()));
         assert_eq!(
             get_text(&router, "/readyz").await,
@@ -238,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_only_informed_about_does_not_end_readiness() {
         let health = Health::new().inform("attic", async || Err("the roof is gone".to_owned()));
-        let router = health.router("house", Shutdown::new());
+        let router = health.router("house", KeyRings::new(), Shutdown::new());
         assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::OK);
         let (status, body) = get_text(&router, "/health").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -248,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_dependency_that_hangs_is_not_ready() {
         let health = Health::new().check("oracle", std::future::pending::<Result<(), String>>);
-        let (status, body) = get_text(&health.router("house", Shutdown::new()), "/readyz").await;
+        let (status, body) = get_text(&health.router("house", KeyRings::new(), Shutdown::new()), "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("oracle: no answer within 2 s"), "{body}");
     }
@@ -256,7 +263,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_that_is_stopping_is_not_ready_yet_alive() {
         let shutdown = Shutdown::new();
-        let router = Health::new().router("house", shutdown.clone());
+        let router = Health::new().router("house", KeyRings::new(), shutdown.clone());
         assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::OK);
         shutdown.begin();
         assert_eq!(get_text(&router, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()));

@@ -6,6 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use contract::{
     claims::{ACCESS_TOKEN_TYPE, AccessClaims, Role},
     id::{SessionId, UserId},
+    keys::{KeyUse, SIGNING},
     problem::Problem,
 };
 use http::{HeaderMap, StatusCode, header, request::Parts};
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     clock::Clock,
     config::Tokens,
+    keys::KeyRings,
     problem::ApiError,
     watched::{Watched, WatchedError},
 };
@@ -116,6 +118,16 @@ impl TokenVerifier {
         validation.validate_nbf = false;
         let verified = Cache::builder().max_capacity(CACHED_TOKENS).time_to_live(CACHED_FOR).build();
         Ok(Self(Arc::new(Inner { keys, validation, verified, clock })))
+    }
+
+    /// The ring of keys whose tokens are accepted, for [`crate::service::Service::keys`].
+    #[must_use]
+    pub fn key_rings(&self) -> KeyRings {
+        let verifier = self.clone();
+        KeyRings::new().with(SIGNING, move || {
+            let accepted = verifier.0.keys.get().0.iter().map(|(kid, _)| kid.clone()).collect();
+            KeyUse { accepted, ..KeyUse::default() }
+        })
     }
 
     /// Verifies a token as it stands in `Authorization: Bearer` or in a socket's `auth.token`.

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod extract;
 pub mod health;
 pub mod identity;
+pub mod keys;
 pub mod messaging;
 pub mod metrics;
 pub mod migrations;

@@ -13,6 +13,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use prometheus_client::{
+    collector::Collector,
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Metric, Registry},
@@ -77,6 +78,11 @@ impl Metrics {
     /// Adds a metric; keep a clone of it to change it. The name has no `_total`: counters get it in the output.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register(name, help, metric);
+    }
+
+    /// Adds metrics that are made whenever somebody asks for them.
+    pub fn collect(&self, collector: impl Collector) {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(collector));
     }
 
     /// Everything registered, in the `OpenMetrics` text format.

@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{
     config::Server,
     health::Health,
+    keys::KeyRings,
     metrics::{self, Metrics},
     problem,
     shutdown::{self, Shutdown},
@@ -81,6 +82,7 @@ pub struct Service {
     router: Router,
     health: Health,
     metrics: Metrics,
+    keys: KeyRings,
     tasks: Vec<Task>,
     shutdown: Shutdown,
 }
@@ -99,6 +101,7 @@ impl Service {
             router: Router::new(),
             health: Health::new(),
             metrics: Metrics::new(),
+            keys: KeyRings::new(),
             tasks: Vec::new(),
             shutdown: Shutdown::new(),
         }
@@ -120,6 +123,12 @@ impl Service {
     /// The registry behind `/metrics`.
     pub fn metrics(mut self, metrics: Metrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// The key rings that `/health` and `/metrics` tell of.
+    pub fn keys(mut self, keys: KeyRings) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -177,9 +186,10 @@ impl Service {
 
     fn admin_router(&self) -> Router {
         let metrics = self.metrics.clone();
+        metrics.collect(self.keys.clone());
         self.health
             .clone()
-            .router(self.name, self.shutdown.clone())
+            .router(self.name, self.keys.clone(), self.shutdown.clone())
             .route("/metrics", get(async move || metrics.answer()))
     }
 }

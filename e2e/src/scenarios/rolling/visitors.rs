@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What became of their requests so far.
 #[derive(Default)]
-pub(super) struct Visits {
+pub(in crate::scenarios) struct Visits {
     diary: Mutex<Diary>,
 }
 
@@ -36,7 +36,7 @@ struct Diary {
 }
 
 /// Does `work` while people visit. It is an error if one of their requests failed.
-pub(super) fn visited<T>(stage: &Stage, work: impl FnOnce(&Visits) -> Result<T>) -> Result<(T, Visits)> {
+pub(in crate::scenarios) fn visited<T>(stage: &Stage, work: impl FnOnce(&Visits) -> Result<T>) -> Result<(T, Visits)> {
     let visits = Visits::default();
     let visitors =
         (0..2 * EACH).map(|number| Visitor::arrive(stage, number.is_multiple_of(2))).collect::<Result<Vec<_>>>()?;
@@ -64,7 +64,7 @@ pub(super) fn visited<T>(stage: &Stage, work: impl FnOnce(&Visits) -> Result<T>)
 
 impl Visits {
     /// What is happening from now on, to be told of with what fails.
-    pub(super) fn during(&self, what: &str) {
+    pub(in crate::scenarios) fn during(&self, what: &str) {
         self.read(|diary| what.clone_into(&mut diary.during));
     }
 

@@ -80,7 +80,7 @@ const TABLE: [(End, End, &[i32]); 41] = [
     (Operator, Of(Redis), REDIS),
     (Operator, Of(RabbitMq), &[rabbitmq::MANAGEMENT]),
     (Operator, Of(ObjectStorage), S3),
-    // Metrics, for whatever gathers them, wherever it is.
+    // Metrics, for whatever gathers them, wherever it is; and which keys a service goes by, for the operator.
     (Cluster, Of(RabbitMq), &[rabbitmq::PROMETHEUS]),
     (Cluster, Of(Gateway), METRICS),
     (Cluster, Of(Auth), METRICS),

@@ -2,11 +2,12 @@
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use contract::claims::ACCESS_TOKEN_LIFETIME;
 use contract::user::LoggedIn;
 use jiff::Timestamp;
 
 use crate::accounts::Account;
-use crate::tokens::access::{Bearer, LIFETIME};
+use crate::tokens::access::Bearer;
 use crate::tokens::refresh::RefreshToken;
 use crate::tokens::signer::{SignError, Signer};
 
@@ -32,7 +33,7 @@ impl Tokens {
             access_token: signer.sign(bearer, now)?,
             refresh_token: refresh_token.to_string(),
             token_type: "Bearer".to_owned(),
-            expires_in: LIFETIME.as_secs().unsigned_abs(),
+            expires_in: ACCESS_TOKEN_LIFETIME.as_secs().unsigned_abs(),
         }))
     }
 }

@@ -2,18 +2,15 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use contract::claims::{ACCESS_TOKEN_TYPE, AccessClaims, Role};
+use contract::claims::{ACCESS_TOKEN_LIFETIME, ACCESS_TOKEN_TYPE, AccessClaims, Role};
 use contract::id::{SessionId, UserId};
 use ed25519_dalek::{Signer as _, SigningKey};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rand::Rng;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
-
-/// How long an access token is good for, and so how long a revocation must be remembered.
-pub const LIFETIME: SignedDuration = SignedDuration::from_secs(600);
 
 /// Who issues tokens, and for whom.
 #[derive(Clone, Debug)]
@@ -38,7 +35,7 @@ pub struct Bearer<'a> {
 }
 
 impl Issuer {
-    /// The claims of a token for `bearer`, good for [`LIFETIME`] from `now`.
+    /// The claims of a token for `bearer`, good for [`ACCESS_TOKEN_LIFETIME`] from `now`.
     pub fn claims<R: Rng>(&self, bearer: Bearer<'_>, now: Timestamp, rng: &mut R) -> AccessClaims {
         let mut token_id = [0; 16];
         rng.fill_bytes(&mut token_id);
@@ -50,7 +47,7 @@ impl Issuer {
             jti: BASE64_URL_SAFE_NO_PAD.encode(token_id),
             iat: now.as_second(),
             nbf: None,
-            exp: (now + LIFETIME).as_second(),
+            exp: (now + ACCESS_TOKEN_LIFETIME).as_second(),
             roles: bearer.roles.to_vec(),
             name: bearer.name.to_owned(),
         }
@@ -131,6 +128,12 @@ impl KeyRing {
             current: file.current,
             public,
         })
+    }
+
+    /// Id of the key that signs.
+    #[must_use]
+    pub fn current(&self) -> &str {
+        &self.current
     }
 
     /// Signs `claims` with the current key, in JWS compact serialisation (RFC 7515).

@@ -36,6 +36,12 @@ impl Signer {
         Ok(self.ring.get().sign(&claims)?)
     }
 
+    /// Id of the key that signs at the moment.
+    #[must_use]
+    pub fn current_key(&self) -> String {
+        self.ring.get().current().to_owned()
+    }
+
     /// The public keys that check our tokens.
     #[must_use]
     pub fn jwks(&self) -> JwkSet {

@@ -1,6 +1,6 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::service::Auth;
 
@@ -8,7 +8,7 @@ use crate::service::Auth;
 async fn the_published_keys_are_public_and_may_be_cached() {
     let auth = Auth::start().await;
     let answer = auth.client.get(auth.url("/.well-known/jwks.json")).send().await.unwrap();
-    assert_eq!(answer.headers()["cache-control"], "public, max-age=300");
+    assert_eq!(answer.headers()["cache-control"], "public, max-age=60");
     let text = answer.text().await.unwrap();
     let set: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&set["keys"][0]["kty"], &set["keys"][0]["crv"]), (&"OKP".into(), &"Ed25519".into()));
@@ -52,4 +52,22 @@ async fn a_new_signing_key_is_used_without_a_restart_and_old_tokens_stay_good() 
             && auth.get("/api/v1/users/me", &after.access_token).await.0.is_success()
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_admin_port_tells_which_key_signs_and_which_are_accepted_and_shows_none() {
+    let auth = Auth::start().await;
+    let signing = async || {
+        let health = auth.client.get(format!("{}/health", auth.admin())).send().await.unwrap().text().await.unwrap();
+        assert!(!health.contains("\"d\"") && !health.contains("\"x\""), "{health}");
+        serde_json::from_str::<Value>(&health).unwrap()["keys"]["signing"].clone()
+    };
+    assert_eq!(signing().await, json!({"current": "kid-1", "accepted": ["kid-1"]}));
+    auth.rotate_signing_key("kid-2");
+    auth.until("both keys are accepted, and the new one signs", async || {
+        signing().await == json!({"current": "kid-2", "accepted": ["kid-1", "kid-2"]})
+    })
+    .await;
+    let metrics = auth.client.get(format!("{}/metrics", auth.admin())).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains(r#"key_generation{ring="signing",role="current",kid="kid-2"} 1"#), "{metrics}");
 }

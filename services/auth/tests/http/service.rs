@@ -38,6 +38,7 @@ pub(crate) struct Auth {
 
 struct Running {
     base: String,
+    admin: String,
     shutdown: Shutdown,
     served: JoinHandle<()>,
 }
@@ -125,7 +126,7 @@ impl Auth {
         let admin = format!("http://{}", bound.admin_address().unwrap());
         let shutdown = bound.shutdown();
         let served = tokio::spawn(async move { bound.serve().await.unwrap() });
-        self.running = Some(Running { base, shutdown, served });
+        self.running = Some(Running { base, admin: admin.clone(), shutdown, served });
         self.until("the service is ready", async || {
             let answer = self.client.get(format!("{admin}/readyz")).send().await;
             answer.is_ok_and(|answer| answer.status().is_success())
@@ -159,6 +160,11 @@ impl Auth {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.running.as_ref().unwrap().base)
+    }
+
+    /// The address of the admin port.
+    pub(crate) fn admin(&self) -> &str {
+        &self.running.as_ref().unwrap().admin
     }
 
     /// A user `name` with the address `name@example.org`.

@@ -74,6 +74,11 @@ impl KeyRing {
         &self.current
     }
 
+    /// Ids of all keys.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
     /// The key of an id, if it is still live.
     #[must_use]
     pub fn key(&self, id: &str) -> Option<&[u8; KEY_LENGTH]> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use contract::id::ConversationId;
+use contract::keys::KeyUse;
 use moka::sync::Cache;
 use runtime::watched::Watched;
 use tokio::sync::watch;
@@ -59,6 +60,17 @@ impl Keys {
     #[must_use]
     pub fn current_id(&self) -> String {
         self.ring.get().current_id().to_owned()
+    }
+
+    /// The key-encryption keys, by id: which one wraps, and which are there.
+    #[must_use]
+    pub fn in_use(&self) -> KeyUse {
+        let ring = self.ring.get();
+        KeyUse {
+            current: Some(ring.current_id().to_owned()),
+            accepted: ring.ids().map(str::to_owned).collect(),
+            stored: None,
+        }
     }
 
     /// A receiver that changes each time the ring does.

@@ -1,5 +1,7 @@
 //! Data keys that are wrapped by a key-encryption key which is not the current one any more.
 
+use std::collections::BTreeMap;
+
 use contract::id::ConversationId;
 use futures::TryStreamExt as _;
 use mongodb::bson::{Document, doc};
@@ -26,9 +28,19 @@ impl Store {
         Ok(())
     }
 
-    /// How many data keys are wrapped by another key-encryption key than this one.
-    pub(crate) async fn count_not_wrapped_by(&self, key_id: &str) -> Result<u64, StoreError> {
-        Ok(self.conversations.count_documents(not_wrapped_by(key_id)).await?)
+    /// How many data keys are wrapped by another key-encryption key than this one, by the id of that.
+    pub(crate) async fn count_not_wrapped_by(&self, key_id: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct Counted {
+            #[serde(rename = "_id")]
+            id: String,
+            count: i64,
+        }
+
+        let by_id = doc! {"$group": {"_id": "$dataKey.keyId", "count": {"$sum": 1_i64}}};
+        let counted = self.conversations.aggregate([doc! {"$match": not_wrapped_by(key_id)}, by_id]);
+        let counted: Vec<Counted> = counted.with_type().await?.try_collect().await?;
+        Ok(counted.into_iter().map(|Counted { id, count }| (id, count.unsigned_abs())).collect())
     }
 
     /// Some of them, by ascending id from behind `after` on.

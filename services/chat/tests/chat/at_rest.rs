@@ -105,6 +105,7 @@ async fn data_keys_of_quiet_conversations_are_wrapped_anew_in_the_background_and
     for _ in 0..4 {
         replica.direct(&ada, &Person::new()).await;
     }
+    assert_eq!(replica.message_keys().await["accepted"], json!(["mk-1"]));
     platform.write_message_keys("mk-2", &[("mk-1", 1), ("mk-2", 2)]);
     let conversations = platform.database().await.collection::<Document>("conversations");
     let deadline = std::time::Instant::now() + super::client::PATIENCE;
@@ -117,7 +118,23 @@ async fn data_keys_of_quiet_conversations_are_wrapped_anew_in_the_background_and
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(replica.metric("chat_data_keys_to_rewrap").await, 0);
+    let told = replica.message_keys().await;
+    assert_eq!((&told["current"], &told["accepted"]), (&json!("mk-2"), &json!(["mk-1", "mk-2"])));
+    // While the old key is there it is counted again and again, so that whoever takes it away can be sure.
+    let fresh = async || replica.message_keys().await["stored"]["secondsAgo"].as_u64().unwrap() <= 2;
+    for _ in 0..2 {
+        while fresh().await {
+            assert!(std::time::Instant::now() < deadline, "a count never grows old");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        while !fresh().await {
+            assert!(std::time::Instant::now() < deadline, "data keys are not counted again");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    assert_eq!(replica.message_keys().await["stored"]["counts"], json!({}));
     replica.stop().await;
+    let deadline = std::time::Instant::now() + super::client::PATIENCE;
     // A ring that lost a key before its time: what it wrapped is left as it is, and told of.
     platform.write_message_keys("mk-3", &[("mk-3", 3)]);
     let replica = platform.start().await;
@@ -126,6 +143,7 @@ async fn data_keys_of_quiet_conversations_are_wrapped_anew_in_the_background_and
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(conversations.count_documents(doc! {"dataKey.keyId": "mk-2"}).await.unwrap(), 5);
+    assert_eq!(replica.message_keys().await["stored"]["counts"], json!({"mk-2": 5}));
     assert_eq!(replica.get(&bob, &format!("/conversations/{group}/messages")).await.0, 500);
     // The key that came back opens everything again.
     platform.write_message_keys("mk-3", &[("mk-2", 2), ("mk-3", 3)]);

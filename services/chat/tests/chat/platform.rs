@@ -238,6 +238,12 @@ impl Replica {
         line.unwrap_or_else(|| panic!("no {name} in\n{text}")).parse().unwrap()
     }
 
+    /// What the admin port says of the ring of key-encryption keys.
+    pub(crate) async fn message_keys(&self) -> Value {
+        let health = reqwest::get(format!("{}/health", self.admin_url)).await.unwrap().json::<Value>().await;
+        health.unwrap()["keys"]["message"].clone()
+    }
+
     /// Stops as SIGTERM does, and waits for the end.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
