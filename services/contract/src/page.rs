@@ -63,7 +63,7 @@ impl fmt::Display for Cursor {
 }
 
 /// The query of a list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PageQuery {
     /// Where to go on.
     #[serde(default)]

@@ -12,7 +12,7 @@ use runtime::{
     problem::ApiResult,
 };
 
-use super::error::NotificationsError;
+use super::error::RouteError;
 use crate::state::AppState;
 
 /// How many notifications a page has, unless asked, and at most.
@@ -24,9 +24,9 @@ pub(super) async fn list(
     identity: Identity,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Notification>>> {
-    let after = query.position::<NotificationId>().map_err(NotificationsError::from)?;
+    let after = query.position::<NotificationId>().map_err(RouteError::from)?;
     let limit = query.limit(PAGE.0, PAGE.1);
-    let found = state.notifications.list(identity.user_id, after, limit + 1).await.map_err(NotificationsError::from)?;
+    let found = state.notifications.list(identity.user_id, after, limit + 1).await.map_err(RouteError::from)?;
     Ok(Json(Page::from_one_more(found, limit, |last| last.id)))
 }
 
@@ -37,12 +37,12 @@ pub(super) async fn read(
     Path(id): Path<NotificationId>,
 ) -> ApiResult<Json<Notification>> {
     let read = state.notifications.mark_read(id, identity.user_id, state.clock.now()).await;
-    Ok(Json(read.map_err(NotificationsError::from)?.ok_or(NotificationsError::NotFound)?))
+    Ok(Json(read.map_err(RouteError::from)?.ok_or(RouteError::NoNotification)?))
 }
 
 /// Marks all of the caller's notifications as read: 204.
 pub(super) async fn read_all(State(state): State<AppState>, identity: Identity) -> ApiResult<StatusCode> {
     let done = state.notifications.mark_all_read(identity.user_id, state.clock.now()).await;
-    done.map_err(NotificationsError::from)?;
+    done.map_err(RouteError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,87 @@
+//! All routes, as they are served and described.
+
+use axum::http::StatusCode;
+use contract::{
+    device::{Device, NewDevice},
+    notification::{Notification, NotificationPreferences},
+    page::{Page, PageQuery},
+};
+use runtime::openapi::{Api, delete, get, post, put};
+
+use super::{devices, notifications, preferences};
+use crate::state::AppState;
+
+type Refusal = (StatusCode, &'static [&'static str]);
+
+const INVALID: Refusal = (StatusCode::BAD_REQUEST, &["validation-failed", "malformed-request"]);
+const NO_SESSION: Refusal = (StatusCode::UNAUTHORIZED, &["unauthenticated", "invalid-token", "token-expired"]);
+const UNKNOWN: Refusal = (StatusCode::NOT_FOUND, &["not-found"]);
+const AWAY: Refusal = (StatusCode::SERVICE_UNAVAILABLE, &["unavailable"]);
+
+/// The routes, each with what it takes and how it may be refused.
+pub(super) fn api() -> Api<AppState> {
+    Api::new("notification")
+        .route(
+            "/api/v1/notifications",
+            [get("What one missed, newest first", notifications::list)
+                .query::<PageQuery>()
+                .answers::<Page<Notification>>(StatusCode::OK)
+                .problem(INVALID)
+                .problem(NO_SESSION)
+                .problem(AWAY)],
+        )
+        .route(
+            "/api/v1/notifications/read-all",
+            [post("Mark all as read", notifications::read_all)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problem(NO_SESSION)
+                .problem(AWAY)],
+        )
+        .route(
+            "/api/v1/notifications/{id}/read",
+            [post("Mark one as read", notifications::read)
+                .answers::<Notification>(StatusCode::OK)
+                .problem(NO_SESSION)
+                .problem(UNKNOWN)
+                .problem(AWAY)],
+        )
+        .route(
+            "/api/v1/notification-preferences",
+            [
+                get("How one wants to be told", preferences::show)
+                    .answers::<NotificationPreferences>(StatusCode::OK)
+                    .problem(NO_SESSION)
+                    .problem(AWAY),
+                put("Say how one wants to be told", preferences::set)
+                    .body::<NotificationPreferences>()
+                    .answers::<NotificationPreferences>(StatusCode::OK)
+                    .problem(INVALID)
+                    .problem(NO_SESSION)
+                    .problem(AWAY),
+            ],
+        )
+        .route(
+            "/api/v1/devices",
+            [
+                get("One's devices", devices::list)
+                    .answers::<Page<Device>>(StatusCode::OK)
+                    .problem(NO_SESSION)
+                    .problem(AWAY),
+                post("Register a device for push", devices::register)
+                    .body::<NewDevice>()
+                    .answers::<Device>(StatusCode::CREATED)
+                    .answers::<Device>(StatusCode::OK)
+                    .problem(INVALID)
+                    .problem(NO_SESSION)
+                    .problem(AWAY),
+            ],
+        )
+        .route(
+            "/api/v1/devices/{id}",
+            [delete("Push to a device no more", devices::remove)
+                .answers_nothing(StatusCode::NO_CONTENT)
+                .problem(NO_SESSION)
+                .problem(UNKNOWN)
+                .problem(AWAY)],
+        )
+}
