@@ -127,6 +127,11 @@ impl Fcm {
         self.post("answers", &json!([{"hang": true}])).map(drop)
     }
 
+    /// Access tokens live so long from now on.
+    pub fn let_tokens_live(&self, seconds: u32) -> Result<()> {
+        self.post("lifetime", &json!(seconds)).map(drop)
+    }
+
     /// Every access token that was given is worth nothing from now on.
     pub fn revoke_tokens(&self) -> Result<()> {
         self.post("revoke", &json!({})).map(drop)

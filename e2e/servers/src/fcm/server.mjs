@@ -14,7 +14,8 @@ const LEEWAY = 300;
 
 let keys = new Map(); // kid -> public key
 let credentials;
-let accessTokens = new Set();
+let accessTokens = new Map(); // access token -> when it ends, in milliseconds
+let lifetime = 3599; // seconds
 let fates = new Map(); // registration token -> error code
 let planned = []; // answers to the next messages
 const messages = [];
@@ -29,7 +30,7 @@ function newCredentials() {
   });
   const kid = randomBytes(20).toString('hex');
   keys = new Map([[kid, createPublicKey(publicKey)]]);
-  accessTokens = new Set();
+  accessTokens = new Map();
   credentials = {
     type: 'service_account',
     project_id: PROJECT,
@@ -80,9 +81,9 @@ function grant(request, body) {
     return [400, { error: 'invalid_grant', error_description: fault }];
   }
   const token = `ya29.${randomBytes(24).toString('base64url')}`;
-  accessTokens.add(token);
+  accessTokens.set(token, Date.now() + lifetime * 1000);
   counts.tokens += 1;
-  return [200, { access_token: token, expires_in: 3599, token_type: 'Bearer' }];
+  return [200, { access_token: token, expires_in: lifetime, token_type: 'Bearer' }];
 }
 
 /** An error in Google's form. */
@@ -114,7 +115,7 @@ function misfit(message) {
 function send(request, project, body) {
   counts.sends += 1;
   const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
-  if (!accessTokens.has(bearer)) return failure(401, 'UNAUTHENTICATED', 'Request had invalid authentication credentials.');
+  if (!(accessTokens.get(bearer) > Date.now())) return failure(401, 'UNAUTHENTICATED', 'Request had invalid authentication credentials.');
   if (project !== PROJECT) return failure(403, 'PERMISSION_DENIED', `Permission denied on project ${project}`);
   const plan = planned.shift();
   if (plan && !plan.hang) {
@@ -155,8 +156,11 @@ function control(method, path, body) {
     case 'POST /control/answers':
       planned.push(...JSON.parse(body));
       return [200, {}];
+    case 'POST /control/lifetime':
+      lifetime = JSON.parse(body);
+      return [200, {}];
     case 'POST /control/revoke':
-      accessTokens = new Set();
+      accessTokens = new Map();
       return [200, {}];
     default:
       return [404, { error: `no ${method} ${path}` }];

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use contract::{
-    id::NotificationId,
+    id::{ConversationId, NotificationId},
     notification::Notification,
     page::{Page, PageQuery},
 };
@@ -11,6 +11,9 @@ use runtime::{
     identity::Identity,
     problem::ApiResult,
 };
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::error::RouteError;
 use crate::state::AppState;
@@ -40,9 +43,20 @@ pub(super) async fn read(
     Ok(Json(read.map_err(RouteError::from)?.ok_or(RouteError::NoNotification)?))
 }
 
-/// Marks all of the caller's notifications as read: 204.
-pub(super) async fn read_all(State(state): State<AppState>, identity: Identity) -> ApiResult<StatusCode> {
-    let done = state.notifications.mark_all_read(identity.user_id, state.clock.now()).await;
+/// `?conversationId=`
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Which {
+    conversation_id: Option<ConversationId>,
+}
+
+/// Marks all of the caller's notifications as read, or those of the conversation that a client has just shown: 204.
+pub(super) async fn read_all(
+    State(state): State<AppState>,
+    identity: Identity,
+    Query(which): Query<Which>,
+) -> ApiResult<StatusCode> {
+    let done = state.notifications.mark_all_read(identity.user_id, which.conversation_id, state.clock.now()).await;
     done.map_err(RouteError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

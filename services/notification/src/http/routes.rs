@@ -32,8 +32,10 @@ pub(super) fn api() -> Api<AppState> {
         )
         .route(
             "/api/v1/notifications/read-all",
-            [post("Mark all as read", notifications::read_all)
+            [post("Mark all as read, or all of one conversation", notifications::read_all)
+                .query::<notifications::Which>()
                 .answers_nothing(StatusCode::NO_CONTENT)
+                .problem(INVALID)
                 .problem(NO_SESSION)
                 .problem(AWAY)],
         )

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use contract::{
     event::MessageCreated,
-    id::{NotificationId, UserId},
+    id::{ConversationId, NotificationId, UserId},
     notification::Notification,
 };
 use futures::TryStreamExt;
@@ -137,9 +137,17 @@ impl Notifications {
         Ok(record.map(Notification::from))
     }
 
-    /// Marks all notifications of `user` as read, and takes back what has not gone of them.
-    pub async fn mark_all_read(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
-        let unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
+    /// Marks all notifications of `user` as read, in one conversation or in all, and takes back what has not gone of them.
+    pub async fn mark_all_read(
+        &self,
+        user: UserId,
+        conversation: Option<ConversationId>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
+        if let Some(conversation) = conversation {
+            unread.insert("conversationId", conversation.to_string());
+        }
         self.records
             .update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": "", "push": ""}})
             .await?;

@@ -210,6 +210,23 @@ async fn an_access_token_that_is_not_taken_is_replaced_once_and_nobody_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_is_replaced_a_minute_before_it_ends() {
+    let fcm = Fcm::start().unwrap();
+    let clock = Clock::manual(Timestamp::now());
+    let service = Service::start_with_push(&fcm, clock.clone()).await;
+    let (sender, away) = (service.user(), service.user());
+    away.register("phone").await;
+    fcm.let_tokens_live(200).unwrap();
+    for (count, seconds, tokens) in [(1, 139, 1), (2, 2, 1), (3, 0, 2)] {
+        service.publish(to(&sender, &away)).await;
+        pushed(&fcm, "phone", count).await;
+        assert_eq!(fcm.counts().unwrap().tokens, tokens, "at push {count}");
+        clock.advance(Duration::from_secs(seconds));
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_access_token_serves_many_who_ask_at_once() {
     let fcm = Fcm::start().unwrap();
     let service = Service::start_with_push(&fcm, Clock::system()).await;
