@@ -23,8 +23,8 @@ use rand::CryptoRng;
 pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use hibernation::Hibernation;
 pub use platform::{
-    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Served,
-    Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
+    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Push,
+    Served, Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
 };
 pub use upgrade::{Step, Upgrade, WAVES, has_condition};
 
@@ -113,6 +113,7 @@ pub fn validate(
         tls: references.tls,
         externals: references.externals,
         email: parsed.email,
+        push: parsed.push,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
         hibernation: Hibernation::of(document, observed),
@@ -182,6 +183,10 @@ fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observe
     if let Some(name) = parsed.email.as_ref().and_then(|email| email.credentials.as_ref()) {
         get(name, &["username", "password"], "spec.email.credentialsSecretRef.name");
     }
+    let service_account = parsed
+        .push
+        .as_ref()
+        .and_then(|push| get(&push.credentials, &[secrets::SERVICE_ACCOUNT], "spec.push.credentialsSecretRef.name"));
     for external in spec::externals(&document.spec) {
         if let Some(secret) = get(external.secret, external.keys, external.field) {
             externals.insert(external.component.name(), secret.clone());
@@ -198,6 +203,14 @@ fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observe
                 ),
             }),
         }
+    }
+    if let Some(secret) = service_account
+        && let Err(fault) = secrets::check_service_account(secret)
+    {
+        faults.push(Fault {
+            field: "spec.push.credentialsSecretRef.name".into(),
+            message: format!("the Secret {:?}, {fault}", secret.name_any()),
+        });
     }
     let tls = match &parsed.tls {
         spec::Tls::Own => TlsSource::Own,

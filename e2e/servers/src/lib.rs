@@ -1,4 +1,4 @@
-//! Real servers for tests: `MongoDB`, Redis, `RabbitMQ`, an S3 store and an SMTP server.
+//! Real servers for tests: `MongoDB`, Redis, `RabbitMQ`, an S3 store, an SMTP server, and a stand-in for Firebase Cloud Messaging.
 //!
 //! Each is started on free ports of 127.0.0.1 with a data folder of its own, and dies with the test
 //! process, even when that is killed. What a server needs is fetched from package registries on its
@@ -32,6 +32,7 @@ mod balancer;
 mod cache;
 mod debian;
 pub mod description;
+pub mod fcm;
 mod guardian;
 mod instance;
 mod load;
@@ -52,6 +53,7 @@ pub use announce::announce;
 pub use authority::{Authority, Identity};
 pub use balancer::Balancer;
 pub use cache::cache_folder;
+pub use fcm::Fcm;
 pub use load::{Load, Request};
 pub use mongodb::MongoDb;
 pub use nginx::Listens;

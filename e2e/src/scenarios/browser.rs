@@ -17,7 +17,7 @@ pub(super) fn two_people_register_in_a_browser_and_chat_live(stage: &Stage) -> R
 
 pub(super) fn a_page_shows_what_every_service_answers_and_loads_nothing_from_elsewhere(stage: &Stage) -> Result<()> {
     let told = in_browser(stage, "documentation.mjs", json!({}))?;
-    for service in ["auth", "chat", "media"] {
+    for service in ["auth", "chat", "media", "notification"] {
         let operations = told["operations"][service].as_u64().unwrap_or_default();
         ensure!(operations > 0, "of {service} nothing is shown: {told}");
     }

@@ -12,6 +12,7 @@ mod documents;
 mod exposure;
 mod external;
 pub(crate) mod faults;
+mod firebase;
 pub(crate) mod forward;
 mod gateway;
 mod healing;
@@ -118,6 +119,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     media::a_file_is_refused_to_who_does_not_own_it,
     notifications::who_was_away_finds_a_notification_and_an_e_mail,
     notifications::who_was_there_gets_no_notification,
+    notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
     tracing::one_trace_goes_from_the_edge_to_the_consumer_in_logs_and_to_the_collector,
     browser::two_people_register_in_a_browser_and_chat_live,
     browser::a_page_shows_what_every_service_answers_and_loads_nothing_from_elsewhere,

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::people::{Person, two_in_conversation, unique};
 use super::socket::Socket;
 use super::wait::until;
-use super::{Stage, mail};
+use super::{Stage, firebase, mail};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -39,6 +39,33 @@ pub(super) fn who_was_there_gets_no_notification(stage: &Stage) -> Result<()> {
     let wrong = listed(stage, &ben)?.into_iter().find(|found| found["messageId"] == there["id"]);
     ensure!(wrong.is_none(), "notified of a message that was shown: {wrong:?}");
     Ok(())
+}
+
+pub(super) fn who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message(stage: &Stage) -> Result<()> {
+    let push = firebase::start(stage)?;
+    stage.change(&json!({"spec": {"push": push}}))?;
+    let outcome = stage.wait_until_usable().and_then(|_| be_pushed(stage));
+    stage.change(&json!({}))?;
+    let outcome = stage.wait_until_usable().and(outcome);
+    firebase::remove(stage)?;
+    outcome
+}
+
+fn be_pushed(stage: &Stage) -> Result<()> {
+    let (ada, ben, conversation) = two_in_conversation(stage)?;
+    let phone = unique("bens-phone");
+    let device = json!({"token": phone, "platform": "android", "name": "Ben's phone"});
+    let device = stage.rest.post("/api/v1/devices", &ben.access_token, &device)?.expect(201)?;
+    let words = unique("are-you-there");
+    let message = ada.send(stage, &conversation, &words)?;
+
+    let pushes = firebase::wait_for(stage, &phone, LIMIT)?;
+    ensure!(pushes.len() == 1 && pushes[0]["data"]["messageId"] == message["id"], "not of the message: {pushes:?}");
+    ensure!(!pushes[0].to_string().contains(&words), "the push holds the message's plaintext");
+    let listed = ben.list(stage, "/api/v1/devices")?;
+    ensure!(listed.len() == 1 && listed[0]["id"] == device["id"], "not the device: {listed:?}");
+    let gone = format!("/api/v1/devices/{}", device["id"].as_str().unwrap_or_default());
+    stage.rest.json("DELETE", &gone, &ben.access_token, &json!({}))?.expect_status(204)
 }
 
 fn notification_of(stage: &Stage, person: &Person, message: &Value) -> Result<Value> {

@@ -11,6 +11,7 @@ pub mod images;
 pub mod monitoring;
 pub mod network_policy;
 mod pod_template;
+pub mod push;
 pub mod quantity;
 pub mod reference;
 pub mod rotation;
@@ -37,6 +38,7 @@ pub use pod_template::{
     Affinity, LabelSelector, PodTemplate, Toleration, TolerationEffect, TolerationOperator, TopologySpreadConstraint,
     WhenUnsatisfiable,
 };
+pub use push::Push;
 pub use quantity::Quantity;
 pub use rotation::{MessageKeysRotation, Rotation, SigningKeysRotation};
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
@@ -210,6 +212,11 @@ pub struct ChatPlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<Rotation>,
 
+    /// Firebase Cloud Messaging, for push notifications to phones and browsers.
+    /// Default: no push. Change: rolling restart of the notification service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
+
     /// Who reaches the pods of the platform, and whom they reach. It is the cluster's network that enforces it, where it can.
     /// Default: only whom the flow of data needs; the edge is reached by everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,6 +251,7 @@ impl ChatPlatformSpec {
         let (mongodb, redis, rabbitmq) = (self.mongodb.as_ref(), self.redis.as_ref(), self.rabbitmq.as_ref());
         let references = [
             self.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref()),
+            self.push.as_ref().map(|push| &push.credentials_secret_ref),
             mongodb.and_then(|mongodb| connection(mongodb.external.as_ref())),
             redis.and_then(|redis| connection(redis.external.as_ref())),
             rabbitmq.and_then(|rabbitmq| connection(rabbitmq.external.as_ref())),

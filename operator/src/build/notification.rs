@@ -1,4 +1,4 @@
-//! The notification service.
+//! The notification service: in-app, and where the document asks for it by e-mail and push.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -7,6 +7,7 @@ use super::component::Component;
 use super::service::Shape;
 use super::volume;
 use crate::api::EmailTls;
+use crate::secrets;
 use crate::validate::Platform;
 
 /// The objects of the notification service.
@@ -17,6 +18,7 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
         "url",
         format!("https://{}", platform.host),
     );
+    let shape = push(platform, shape);
     match &platform.email {
         None => shape,
         Some(email) => {
@@ -35,6 +37,18 @@ pub fn build(platform: &Platform) -> (Service, Deployment) {
         }
     }
     .finish()
+}
+
+fn push<'a>(platform: &Platform, shape: Shape<'a>) -> Shape<'a> {
+    let Some(push) = &platform.push else { return shape };
+    let shape = shape
+        .setting("push", "project_id", &push.project)
+        .setting("push", "credentials_file", format!("/etc/chatplatform/push/{}", secrets::SERVICE_ACCOUNT))
+        .mounted(volume::secret("push", &push.credentials), "/etc/chatplatform/push");
+    match &push.endpoint {
+        None => shape,
+        Some(endpoint) => shape.setting("push", "endpoint", endpoint),
+    }
 }
 
 fn tls(tls: EmailTls) -> &'static str {

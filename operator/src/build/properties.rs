@@ -145,6 +145,13 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
             json!({"host": "smtp", "port": 2525, "from": "chat@acme.example", "credentialsSecretRef": {"name": "smtp-login"}}),
         ),
     ]);
+    let push = prop::sample::select(vec![
+        None,
+        Some(json!({"projectId": "acme-chat-1", "credentialsSecretRef": {"name": "push-key"}})),
+        Some(
+            json!({"projectId": "acme-chat-1", "credentialsSecretRef": {"name": "push-key"}, "endpoint": "https://fcm.example:8443/"}),
+        ),
+    ]);
     let policy = prop::sample::select(vec!["Retain", "Delete"]);
     let network = prop_oneof![
         3 => Just(None),
@@ -157,12 +164,12 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
         Some(json!({"endpoint": "http://collector.monitoring:4318", "samplingPercent": 10})),
     ]);
     let monitoring = prop::sample::select(vec![None, Some(json!({"podMonitor": {"interval": "30s"}}))]);
-    (services, servers, storage, (tls, email, policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
+    (services, servers, storage, (tls, (email, push), policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
         |(
             services,
             (mongodb, redis, rabbitmq),
             storage,
-            (tls, email, policy, network, hibernated, (tracing, monitoring)),
+            (tls, (email, push), policy, network, hibernated, (tracing, monitoring)),
             exposure,
             images,
         )| {
@@ -177,7 +184,7 @@ pub(super) fn spec() -> impl Strategy<Value = Value> {
             {
                 spec[name] = value;
             }
-            for (name, value) in [("tls", tls), ("email", email), ("networkPolicy", network), ("tracing", tracing), ("monitoring", monitoring)] {
+            for (name, value) in [("tls", tls), ("email", email), ("push", push), ("networkPolicy", network), ("tracing", tracing), ("monitoring", monitoring)] {
                 if let Some(value) = value {
                     spec[name] = value;
                 }
@@ -211,6 +218,7 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
         named: [
             certificate("own-certificate"),
             users_own("smtp-login", &["username", "password"]),
+            service_account("push-key"),
             users_own("theirs", &["uri", "url", "accessKeyId", "secretAccessKey"]),
         ]
         .into(),
@@ -218,6 +226,19 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
         ..Observed::default()
     };
     validate(&document, &observed, &mut rand::rng(), jiff::Timestamp::now()).unwrap()
+}
+
+/// The key of a service account, in a person's Secret.
+pub(crate) fn service_account(name: &str) -> (String, Secret) {
+    let file = json!({
+        "type": "service_account",
+        "client_email": "push@acme-chat-1.iam.gserviceaccount.com",
+        "private_key": rcgen::KeyPair::generate().unwrap().serialize_pem(),
+        "token_uri": "https://oauth2.googleapis.com/token",
+    });
+    let data = [("service-account.json".to_owned(), k8s_openapi::ByteString(file.to_string().into_bytes()))];
+    let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
+    (name.to_owned(), Secret { metadata, data: Some(data.into()), ..Secret::default() })
 }
 
 /// A certificate that a person has made, in their Secret.
@@ -417,7 +438,7 @@ proptest! {
         let resources = build(&platform("acme", &spec));
         let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap();
         let secrets: BTreeSet<_> = resources.secrets.iter().map(|secret| name(&secret.metadata))
-            .chain(["smtp-login".into()]).collect();
+            .chain(["smtp-login".into(), "push-key".into()]).collect();
         let config_maps: BTreeSet<_> = resources.config_maps.iter().map(|files| name(&files.metadata)).collect();
         for (_, template, _) in templates(&resources) {
             for volume in template.spec.clone().unwrap().volumes.into_iter().flatten() {

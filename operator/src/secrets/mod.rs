@@ -34,6 +34,7 @@ mod rabbitmq_definitions;
 mod redis_acl;
 mod rendered;
 pub mod rotation;
+mod service_account;
 mod signing_keys;
 
 pub use certificate::{Certificate, Face, face};
@@ -47,6 +48,7 @@ pub use names::Names;
 pub use rabbitmq_definitions::password_hash as rabbitmq_password_hash;
 pub use redis_acl::{Place as RedisPlace, Rules as RedisRules, password_hash as redis_password_hash};
 pub use rendered::Rendered;
+pub use service_account::{FILE as SERVICE_ACCOUNT, check as check_service_account};
 pub use signing_keys::{SigningKeys, thumbprint};
 
 use crate::reason::Reason;

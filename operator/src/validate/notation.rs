@@ -43,12 +43,23 @@ pub(super) fn hours(text: &str) -> Option<i64> {
 
 /// The port of a URL of a server as a whole, with the scheme http; none where it is no such URL.
 pub(super) fn http_port(text: &str) -> Option<u16> {
-    let authority = text.strip_prefix("http://").filter(|_| text.len() <= 270 && is_base_url(text))?;
+    url_port(text).filter(|_| text.starts_with("http://"))
+}
+
+/// The port of a URL of a server as a whole, of at most 270 characters; none where it is no such URL.
+pub(super) fn url_port(text: &str) -> Option<u16> {
+    let (usual, authority) = match text.strip_prefix("https://") {
+        Some(authority) => (443, authority),
+        None => (80, text.strip_prefix("http://")?),
+    };
+    if text.len() > 270 || !is_base_url(text) {
+        return None;
+    }
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     // An address of IPv6 has colons of its own, within brackets.
     match authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
         Some((_, port)) => port.parse().ok().filter(|port| *port > 0),
-        None => Some(80),
+        None => Some(usual),
     }
 }
 
@@ -99,6 +110,14 @@ pub(super) fn is_base_url(text: &str) -> bool {
     let host = host.strip_suffix('/').unwrap_or(host);
     let is_other = |c: char| matches!(c, '/' | '?' | '#' | '@') || is_space(c);
     text.len() <= 512 && !host.is_empty() && !host.contains(is_other)
+}
+
+/// The id of a project of Google's.
+pub(super) fn is_project_id(text: &str) -> bool {
+    (6..=30).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|byte| is_lower(byte) || byte == b'-')
+        && !text.ends_with('-')
 }
 
 /// A bucket of S3.

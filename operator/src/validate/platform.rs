@@ -77,6 +77,8 @@ pub struct Platform {
     pub object_storage: ObjectStorage,
     /// The SMTP server, if any.
     pub email: Option<Email>,
+    /// Firebase Cloud Messaging, if any.
+    pub push: Option<Push>,
     /// Everything secret.
     pub material: Material,
     /// How far the rotations are.
@@ -388,4 +390,17 @@ pub struct Email {
     pub from: String,
     /// Name of the Secret with the log-in, if the server wants one.
     pub credentials: Option<String>,
+}
+
+/// Firebase Cloud Messaging.
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The project.
+    pub project: String,
+    /// URL of the interface, if it is not Firebase's own, without a slash at its end.
+    pub endpoint: Option<String>,
+    /// The port of the interface.
+    pub port: u16,
+    /// Name of the Secret with the service account's key.
+    pub credentials: String,
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 
-use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Served, Servers, Settings, Workload};
+use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Push, Served, Servers, Settings, Workload};
 use super::{Fault, notation, release, upgrade};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
 use crate::build::{Component, certificate};
@@ -39,6 +39,7 @@ pub(super) struct Parsed {
     pub(super) object_storage: ObjectStorage,
     pub(super) email: Option<Email>,
     pub(super) rotation: Plans,
+    pub(super) push: Option<Push>,
 }
 
 /// What the document says of the certificate of the edge.
@@ -86,6 +87,7 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         object_storage: check.object_storage(&spec.object_storage.clone().unwrap_or_default()),
         email: check.email(spec.email.as_ref()),
         rotation: check.rotation(document),
+        push: check.push(spec.push.as_ref()),
     };
     if check.faults.is_empty() { Ok(parsed) } else { Err(check.faults) }
 }
@@ -373,6 +375,30 @@ impl Checker<'_> {
         let port = self.port("spec.email.port", email.port.unwrap_or(usual));
         let credentials = email.credentials_secret_ref.as_ref().map(|secret| secret.name.clone());
         Some(Email { host: email.host.clone(), port, tls, from: email.from.clone(), credentials })
+    }
+
+    fn push(&mut self, push: Option<&api::Push>) -> Option<Push> {
+        let api::Push { project_id, credentials_secret_ref, endpoint } = push?;
+        if !notation::is_project_id(project_id) {
+            let cure = "write the id of a Firebase project, such as acme-chat-1: 6 to 30 lower-case letters, digits and dashes";
+            self.fault("spec.push.projectId", format!("{project_id:?} is none: {cure}"));
+        }
+        self.secret("spec.push.credentialsSecretRef.name", &credentials_secret_ref.name);
+        let port = match endpoint {
+            None => Some(443),
+            Some(endpoint) => notation::url_port(endpoint),
+        };
+        if port.is_none() {
+            let cure = "write a URL without user, path and query, such as https://fcm.googleapis.com";
+            let endpoint = endpoint.as_deref().unwrap_or_default();
+            self.fault("spec.push.endpoint", format!("{endpoint:?} is no such URL: {cure}"));
+        }
+        Some(Push {
+            project: project_id.clone(),
+            endpoint: endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
+            port: port?,
+            credentials: credentials_secret_ref.name.clone(),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::build::labels;
-use crate::build::properties::certificate;
+use crate::build::properties::{certificate, service_account};
 
 fn document(spec: &serde_json::Value) -> ChatPlatform {
     let mut full = json!({"host": "chat.acme.example"});
@@ -93,6 +93,7 @@ fn every_fault_is_listed_with_its_field() {
         "objectStorage": {"external": {"endpoint": "s3.example.com", "bucket": "My Bucket", "credentialsSecretRef": {"name": "s3"}}},
         "redis": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}},
         "email": {"host": "", "port": 0, "from": "nobody"},
+        "push": {"projectId": "Acme", "endpoint": "fcm.googleapis.com", "credentialsSecretRef": {"name": "Key"}},
     });
     assert_eq!(
         faults(&spec, &Observed::default()),
@@ -113,6 +114,9 @@ fn every_fault_is_listed_with_its_field() {
             "spec.email.host",
             "spec.email.from",
             "spec.email.port",
+            "spec.push.projectId",
+            "spec.push.credentialsSecretRef.name",
+            "spec.push.endpoint",
         ]
     );
 }
@@ -244,6 +248,26 @@ fn the_usual_port_belongs_to_the_kind_of_encryption() {
         let spec = json!({"email": {"host": "smtp", "from": "chat@acme.example", "tls": tls}});
         assert_eq!(run(&spec, &Observed::default()).unwrap().email.unwrap().port, port);
     }
+}
+
+#[test]
+fn push_needs_a_service_account_that_can_log_in() {
+    let spec = json!({"push": {"projectId": "acme-chat-1", "credentialsSecretRef": {"name": "push-key"}}});
+    let refused = |observed: &Observed| run(&spec, observed).unwrap_err().to_string();
+    let (name, secret) = service_account("push-key");
+    let with = |secret: Secret| Observed { named: [(name.clone(), secret)].into(), ..Observed::default() };
+
+    assert!(refused(&Observed::default()).contains("there is no Secret \"push-key\""));
+    assert!(refused(&with(Secret::default())).contains("no key \"service-account.json\""));
+    let mut broken = secret.clone();
+    for value in broken.data.iter_mut().flat_map(|data| data.values_mut()) {
+        value.0.truncate(40);
+    }
+    let told = refused(&with(broken));
+    assert!(told.contains("spec.push.credentialsSecretRef.name") && told.contains("no JSON with type"), "{told}");
+
+    let push = run(&spec, &with(secret)).unwrap().push.unwrap();
+    assert_eq!((push.project.as_str(), push.port, push.endpoint), ("acme-chat-1", 443, None));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod conversation;
+pub mod device;
 pub mod event;
 pub mod id;
 pub mod keys;

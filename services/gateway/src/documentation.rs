@@ -19,10 +19,11 @@ pub use merging::{MergeError, merged};
 use crate::error::GatewayError;
 
 /// The documents of the services, in the order in which they are shown.
-pub const SERVICES: [&str; 3] = [
+pub const SERVICES: [&str; 4] = [
     include_str!("../../../docs/reference/openapi/auth.json"),
     include_str!("../../../docs/reference/openapi/chat.json"),
     include_str!("../../../docs/reference/openapi/media.json"),
+    include_str!("../../../docs/reference/openapi/notification.json"),
 ];
 
 const DOCUMENT: &str = "/api/openapi.json";

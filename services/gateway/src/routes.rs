@@ -247,6 +247,9 @@ mod tests {
             ("GET", "/api/v1/media/01/content", Upstream::Media),
             ("POST", "/api/v1/notifications/read-all", Upstream::Notification),
             ("PUT", "/api/v1/notification-preferences", Upstream::Notification),
+            ("GET", "/api/v1/notification-preferences", Upstream::Notification),
+            ("GET", "/api/v1/devices", Upstream::Notification),
+            ("POST", "/api/v1/devices", Upstream::Notification),
             ("DELETE", "/api/v1/devices/01", Upstream::Notification),
         ] {
             assert_eq!(route(method, path).answerer, Answerer::Service(upstream), "{method} {path}");

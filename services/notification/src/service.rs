@@ -5,20 +5,23 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::SignedDuration;
 use lettre::message::Mailbox;
+use mongodb::Database;
 use runtime::{
     clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics, migrations,
-    program::Assembly, service::Service,
+    program::Assembly, service::Service, watched::Watched,
 };
 use tokio::sync::Notify;
 
 use crate::{
     consumer::{self, Handler},
     counters::Counters,
-    email::{delivery::Delivery, letter::Letterhead, mailer::Mailer},
+    delivery::Workers,
+    email::{channel::Email, letter::Letterhead, mailer::Mailer},
     http,
+    push::{channel::Push, credentials::ServiceAccount, fcm::Fcm, standing::Standing},
     settings::Settings,
     state::AppState,
-    store::{Contacts, Letters, MIGRATIONS, Notifications},
+    store::{Contacts, Devices, Letters, MIGRATIONS, Notifications, Preferences},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
@@ -35,39 +38,27 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
 
     let service = Service::new("notification", &settings.server);
     let shutdown = service.shutdown();
-    let notifications = Notifications::new(&database);
-    let contacts = Contacts::new(&database);
-    let letters = Letters::new(&database);
+    let stores = Stores::of(&database);
     let counters = Counters::registered(&metrics);
     let bell = Arc::new(Notify::new());
 
     let handler = Handler {
-        notifications: notifications.clone(),
-        contacts: contacts.clone(),
-        letters: letters.clone(),
+        notifications: stores.notifications.clone(),
+        contacts: stores.contacts.clone(),
+        letters: stores.letters.clone(),
+        devices: stores.devices.clone(),
+        preferences: stores.preferences.clone(),
         by_email: settings.email.host.is_some(),
+        by_push: settings.push.project_id.is_some(),
         clock: clock.clone(),
         counters: counters.clone(),
         bell: Arc::clone(&bell),
     };
-    let delivery = match (&settings.email.host, &settings.email.from) {
-        (Some(host), Some(from)) => Some(Delivery {
-            notifications: notifications.clone(),
-            letters: letters.clone(),
-            contacts,
-            mailer: Mailer::new(host, &settings.email),
-            letterhead: Letterhead {
-                from: from.parse::<Mailbox>().context("email.from is not an address")?,
-                web_url: settings.web.url.clone(),
-            },
-            give_up_after: SignedDuration::from_hours(settings.email.give_up_hours.into()),
-            workers: settings.email.connections,
-            clock: clock.clone(),
-            counters,
-            bell,
-        }),
-        _ => None,
-    };
+    let email = email(settings, &stores, &clock)?
+        .map(|email| Workers::new(email, clock.clone(), counters.email.clone(), Arc::clone(&bell)));
+    let standing = Standing::default();
+    let push = push(settings, &stores, &clock, &counters, &standing)?
+        .map(|push| Workers::new(push, clock.clone(), counters.push.clone(), bell));
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let form = migrated.clone();
     let health = Health::new()
@@ -86,8 +77,16 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             }
         });
 
+    let health = if push.is_none() {
+        health
+    } else {
+        let clock = clock.clone();
+        health.inform("push", move || std::future::ready(standing.check(clock.now())))
+    };
+
     let keys = tokens.key_rings();
-    let state = AppState { tokens, notifications, clock };
+    let Stores { notifications, devices, preferences, .. } = stores;
+    let state = AppState { tokens, notifications, devices, preferences, clock };
     let consuming = {
         let shutdown = shutdown.clone();
         async move {
@@ -109,8 +108,77 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .keys(keys)
         .task("migrations", migrating)
         .task("consumer", consuming);
-    Ok(match delivery {
-        Some(delivery) => service.task("e-mail", delivery.run(shutdown.soft().clone())),
+    let service = match email {
+        Some(workers) => service.task("e-mail", workers.run(settings.email.connections, shutdown.soft().clone())),
+        None => service,
+    };
+    Ok(match push {
+        Some(workers) => service.task("push", workers.run(settings.push.workers, shutdown.soft().clone())),
         None => service,
     })
+}
+
+/// What the service remembers.
+struct Stores {
+    notifications: Notifications,
+    contacts: Contacts,
+    letters: Letters,
+    devices: Devices,
+    preferences: Preferences,
+}
+
+impl Stores {
+    fn of(database: &Database) -> Self {
+        Self {
+            notifications: Notifications::new(database),
+            contacts: Contacts::new(database),
+            letters: Letters::new(database),
+            devices: Devices::new(database),
+            preferences: Preferences::new(database),
+        }
+    }
+}
+
+/// The way by e-mail, if there is one.
+fn email(settings: &Settings, stores: &Stores, clock: &Clock) -> anyhow::Result<Option<Email>> {
+    let (Some(host), Some(from)) = (&settings.email.host, &settings.email.from) else { return Ok(None) };
+    Ok(Some(Email {
+        notifications: stores.notifications.clone(),
+        letters: stores.letters.clone(),
+        contacts: stores.contacts.clone(),
+        preferences: stores.preferences.clone(),
+        mailer: Mailer::new(host, &settings.email),
+        letterhead: Letterhead {
+            from: from.parse::<Mailbox>().context("email.from is not an address")?,
+            web_url: settings.web.url.clone(),
+        },
+        give_up_after: SignedDuration::from_hours(settings.email.give_up_hours.into()),
+        clock: clock.clone(),
+    }))
+}
+
+/// The way to devices, if there is one.
+fn push(
+    settings: &Settings,
+    stores: &Stores,
+    clock: &Clock,
+    counters: &Counters,
+    standing: &Standing,
+) -> anyhow::Result<Option<Push>> {
+    let (Some(project), Some(file)) = (&settings.push.project_id, &settings.push.credentials_file) else {
+        return Ok(None);
+    };
+    let account = Watched::load(file, ServiceAccount::parse)?;
+    Ok(Some(Push {
+        notifications: stores.notifications.clone(),
+        devices: stores.devices.clone(),
+        contacts: stores.contacts.clone(),
+        preferences: stores.preferences.clone(),
+        fcm: Fcm::new(project, &settings.push, account, clock.clone()).context("no HTTPS for push")?,
+        web_url: settings.web.url.clone(),
+        give_up_after: SignedDuration::from_mins(settings.push.give_up_minutes.into()),
+        standing: standing.clone(),
+        clock: clock.clone(),
+        counters: counters.clone(),
+    }))
 }

@@ -28,6 +28,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// The mail server, if any.
     pub email: Email,
+    /// Push, if any.
+    pub push: Push,
     /// The web client.
     pub web: Web,
 }
@@ -70,11 +72,29 @@ pub enum Encryption {
     Implicit,
 }
 
+/// Push by Firebase Cloud Messaging. Without `project_id` nothing is pushed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// The Firebase project.
+    #[serde(default)]
+    pub project_id: Option<String>,
+    /// File with the key of a service account of the project, as Google's console gives it out.
+    #[serde(default)]
+    pub credentials_file: Option<PathBuf>,
+    /// URL of the interface, without path.
+    pub endpoint: String,
+    /// How many notifications are pushed at once.
+    pub workers: u32,
+    /// A notification that could not be pushed for so many minutes is given up.
+    pub give_up_minutes: u32,
+}
+
 /// The web client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Web {
-    /// Its address, for links in e-mails.
+    /// Its address, for links in e-mails and pushes.
     #[serde(default)]
     pub url: String,
 }
@@ -97,10 +117,50 @@ impl Section for Settings {
             ("rabbitmq", &self.rabbitmq),
             ("tokens", &self.tokens),
             ("email", &self.email),
+            ("push", &self.push),
         ]);
-        let url = &self.web.url;
-        if self.email.host.is_some() && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
-            faults.push(Fault::new("web.url", "must be the http or https URL of the web client where e-mail is sent"));
+        let is_sent = self.email.host.is_some() || self.push.project_id.is_some();
+        if is_sent && !is_url(&self.web.url) {
+            let message = "must be the http or https URL of the web client where e-mail or push is sent";
+            faults.push(Fault::new("web.url", message));
+        }
+        faults
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// 6 to 30 lower-case letters, digits and dashes, beginning with a letter and ending with none of the dashes
+/// (<https://cloud.google.com/resource-manager/docs/creating-managing-projects>).
+fn is_project_id(text: &str) -> bool {
+    (6..=30).contains(&text.len())
+        && text.starts_with(|char: char| char.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+impl Section for Push {
+    fn faults(&self) -> Vec<Fault> {
+        let Some(project) = &self.project_id else { return Vec::new() };
+        let mut faults = Vec::new();
+        if !is_project_id(project) {
+            let message = "must be the id of a Firebase project: 6 to 30 lower-case letters, digits and dashes";
+            faults.push(Fault::new("project_id", message));
+        }
+        match &self.credentials_file {
+            None => faults.push(Fault::new("credentials_file", "must be set where push.project_id is")),
+            Some(path) => faults.extend(file_fault("credentials_file", path)),
+        }
+        if !is_url(&self.endpoint) {
+            faults.push(Fault::new("endpoint", "must be an http or https URL"));
+        }
+        if !(1..=64).contains(&self.workers) {
+            faults.push(Fault::new("workers", "must be 1 to 64"));
+        }
+        if self.give_up_minutes == 0 {
+            faults.push(Fault::new("give_up_minutes", "must be at least 1"));
         }
         faults
     }
@@ -154,6 +214,24 @@ mod tests {
     #[test]
     fn without_a_mail_server_nothing_more_is_asked_for() {
         assert_eq!(faults(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn push_needs_a_project_and_its_key() {
+        let faults = |change: fn(&mut Push)| {
+            let defaults: toml::Table = DEFAULTS.parse().unwrap();
+            let mut push: Push = defaults["push"].clone().try_into().unwrap();
+            change(&mut push);
+            push.faults().into_iter().map(|fault| fault.key).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(|_| {}), Vec::<String>::new());
+        assert_eq!(faults(|push| push.project_id = Some("acme-chat-1".into())), ["credentials_file"]);
+        let wrong = |push: &mut Push| {
+            push.project_id = Some("Acme".into());
+            push.credentials_file = Some("/dev/null".into());
+            push.endpoint = "fcm".into();
+        };
+        assert_eq!(faults(wrong), ["project_id", "endpoint"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use axum::extract::FromRef;
 use runtime::{clock::Clock, identity::TokenVerifier};
 
-use crate::store::Notifications;
+use crate::store::{Devices, Notifications, Preferences};
 
 /// The dependencies of the handlers; clones share them.
 #[derive(Clone, FromRef)]
@@ -12,6 +12,10 @@ pub struct AppState {
     pub tokens: TokenVerifier,
     /// The notifications.
     pub notifications: Notifications,
+    /// The devices.
+    pub devices: Devices,
+    /// How users want to be told.
+    pub preferences: Preferences,
     /// Tells the time.
     pub clock: Clock,
 }

@@ -4,6 +4,7 @@
 
 mod announce;
 mod death;
+mod fcm;
 mod mongodb;
 mod object_storage;
 mod rabbitmq;

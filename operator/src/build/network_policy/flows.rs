@@ -1,5 +1,7 @@
 //! Who connects to whom, and on which ports: the one table that all policies are made from.
 
+use std::collections::BTreeSet;
+
 use super::Component;
 use crate::build::redis::trio;
 use crate::build::{edge, mongodb, object_storage, rabbitmq, redis, service, web};
@@ -130,6 +132,15 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
         let from = Of(Notification);
         add(Flow { from, to: Anyone, ports: vec![email.port.into()] });
         // Within the cluster, a Service may lead to another port than the one it has itself.
+        add(Flow { from, to: Cluster, ports: vec![] });
+    }
+    if let Some(push) = &platform.push {
+        let from = Of(Notification);
+        // Firebase, and where the service account logs in: the Secret says where that is, and it is HTTPS unless it is beside Firebase's
+        // stand-in.
+        for port in BTreeSet::from([443, i32::from(push.port)]) {
+            add(Flow { from, to: Anyone, ports: vec![port] });
+        }
         add(Flow { from, to: Cluster, ports: vec![] });
     }
     if let Some(tracing) = &platform.settings.tracing {

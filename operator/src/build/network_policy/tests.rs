@@ -110,10 +110,13 @@ fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -
     let asks_names = named_by_itself || SERVICES.contains(&from) || from == "migration";
     let mails = from == "notification" && spec["email"].is_object();
     let mail_port = spec["email"]["port"].as_i64().unwrap_or(25);
+    let pushes = from == "notification" && spec["push"].is_object();
+    let push_ports: &[i32] = if spec["push"]["endpoint"].is_string() { &[443, 8443] } else { &[443] };
     let traces = SERVICES.contains(&from) && spec["tracing"].is_object();
     asks_names && [53, 5353].contains(&port)
         || servers_of(from).iter().any(|server| is_external(spec, server))
         || mails && (to.pod.is_some() || protocol == "TCP" && i64::from(port) == mail_port)
+        || pushes && (to.pod.is_some() || protocol == "TCP" && push_ports.contains(&port))
         || traces && (to.pod.is_some() || protocol == "TCP" && port == 4318)
 }
 

@@ -87,7 +87,7 @@ mod tests {
         let document = merged(&SERVICES).unwrap();
         let tags: Vec<&str> =
             document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
-        assert_eq!(tags, ["auth", "chat", "media"]);
+        assert_eq!(tags, ["auth", "chat", "media", "notification"]);
         let mut ids = BTreeSet::new();
         for (path, method, operation) in operations(&document) {
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");

@@ -15,7 +15,8 @@ async fn everybody_reads_what_all_services_answer_in_one_document() {
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
     let document: Value = answer.json().await.unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    for path in ["/api/v1/auth/login", "/api/v1/conversations/{id}/messages", "/api/v1/media"] {
+    for path in ["/api/v1/auth/login", "/api/v1/conversations/{id}/messages", "/api/v1/media", "/api/v1/notifications"]
+    {
         assert!(document["paths"][path].is_object(), "{path}");
     }
 }

@@ -5,7 +5,7 @@
 
 mod letters;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use contract::event::{Envelope, Event, MessageCreated};
 use contract::id::UserId;
@@ -19,7 +19,7 @@ use crate::{
     absence::absent_members,
     contact::Contact,
     counters::Counters,
-    store::{Contacts, Letters, Notifications},
+    store::{Contacts, Devices, Letters, Notifications, Preferences, notifications::Told},
 };
 
 /// The queue. All that belongs to it in the broker is named below it.
@@ -48,13 +48,19 @@ pub struct Handler {
     pub contacts: Contacts,
     /// Where letters about accounts wait to be sent.
     pub letters: Letters,
+    /// The devices that users have registered.
+    pub devices: Devices,
+    /// How users want to be told.
+    pub preferences: Preferences,
     /// Whether there is a mail server: without one nobody is written to.
     pub by_email: bool,
+    /// Whether devices are told.
+    pub by_push: bool,
     /// Tells the time.
     pub clock: Clock,
     /// Counts what happens.
     pub counters: Counters,
-    /// Rings when an e-mail has become due.
+    /// Rings when something has become due.
     pub bell: Arc<Notify>,
 }
 
@@ -83,8 +89,8 @@ impl Handler {
             Event::EmailVerificationRequested(_)
             | Event::PasswordResetRequested(_)
             | Event::PasswordChanged(_)
-            | Event::SecondStepChanged(_)
-            | Event::SessionRevoked(_) => Ok(()),
+            | Event::SecondStepChanged(_) => Ok(()),
+            Event::SessionRevoked(revoked) => self.devices.end_session(revoked.session_id).await,
             other => return Outcome::DeadLetter(format!("events of type {} are none of ours", other.kind())),
         };
         match done {
@@ -96,6 +102,8 @@ impl Handler {
     /// Forgets a user who is gone: first where to reach them, so that nothing new is sent.
     async fn forget(&self, user: UserId) -> Result<(), mongodb::error::Error> {
         self.contacts.forget(user).await?;
+        self.devices.forget(user).await?;
+        self.preferences.forget(user).await?;
         self.letters.forget(user).await?;
         self.notifications.forget(user).await
     }
@@ -105,10 +113,12 @@ impl Handler {
         if absent.is_empty() {
             return Ok(());
         }
-        let stored = self.notifications.store(message, &absent, self.by_email, self.clock.now()).await?;
+        let by_push = if self.by_push { self.devices.owners(&absent).await? } else { BTreeSet::new() };
+        let told = Told { by_email: self.by_email, by_push };
+        let stored = self.notifications.store(message, &absent, &told, self.clock.now()).await?;
         self.counters.notifications_stored.inc_by(stored);
         tracing::info!(message = %message.message_id, absent = absent.len(), stored, "notified");
-        if self.by_email && stored > 0 {
+        if stored > 0 {
             self.bell.notify_waiters();
         }
         Ok(())

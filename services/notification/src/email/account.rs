@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use lettre::Message;
 use serde::{Deserialize, Serialize};
 
-use super::letter::{LetterError, Letterhead, compose, presentable};
+use super::letter::{LetterError, Letterhead, compose};
 use crate::contact::Contact;
+use crate::headline::presentable;
 
 /// Whom a letter is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,20 +1,27 @@
 //! The REST interface.
 
+mod devices;
 mod error;
 mod notifications;
+mod preferences;
+mod routes;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::Router;
+use runtime::openapi;
+use serde_json::Value;
 
 use crate::state::AppState;
 
 /// The routes of the public listener.
 pub fn router(state: AppState) -> Router {
-    Router::new()
-        .route("/api/v1/notifications", get(notifications::list))
-        .route("/api/v1/notifications/read-all", post(notifications::read_all))
-        .route("/api/v1/notifications/{id}/read", post(notifications::read))
-        .with_state(state)
+    let (router, document) = routes::api().finish(TITLE, env!("CARGO_PKG_VERSION"));
+    router.merge(openapi::route(document)).with_state(state)
+}
+
+const TITLE: &str = "ChatPlatform: notifications and devices";
+
+/// What describes the routes, as an `OpenAPI` 3.1 document. The service itself answers it at `/openapi.json`.
+#[must_use]
+pub fn openapi() -> Value {
+    routes::api().finish(TITLE, env!("CARGO_PKG_VERSION")).1
 }

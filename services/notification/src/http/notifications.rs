@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 use contract::{
-    id::NotificationId,
+    id::{ConversationId, NotificationId},
     notification::Notification,
     page::{Page, PageQuery},
 };
@@ -12,7 +12,10 @@ use runtime::{
     problem::ApiResult,
 };
 
-use super::error::NotificationsError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::error::RouteError;
 use crate::state::AppState;
 
 /// How many notifications a page has, unless asked, and at most.
@@ -24,9 +27,9 @@ pub(super) async fn list(
     identity: Identity,
     Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Notification>>> {
-    let after = query.position::<NotificationId>().map_err(NotificationsError::from)?;
+    let after = query.position::<NotificationId>().map_err(RouteError::from)?;
     let limit = query.limit(PAGE.0, PAGE.1);
-    let found = state.notifications.list(identity.user_id, after, limit + 1).await.map_err(NotificationsError::from)?;
+    let found = state.notifications.list(identity.user_id, after, limit + 1).await.map_err(RouteError::from)?;
     Ok(Json(Page::from_one_more(found, limit, |last| last.id)))
 }
 
@@ -37,12 +40,23 @@ pub(super) async fn read(
     Path(id): Path<NotificationId>,
 ) -> ApiResult<Json<Notification>> {
     let read = state.notifications.mark_read(id, identity.user_id, state.clock.now()).await;
-    Ok(Json(read.map_err(NotificationsError::from)?.ok_or(NotificationsError::NotFound)?))
+    Ok(Json(read.map_err(RouteError::from)?.ok_or(RouteError::NoNotification)?))
 }
 
-/// Marks all of the caller's notifications as read: 204.
-pub(super) async fn read_all(State(state): State<AppState>, identity: Identity) -> ApiResult<StatusCode> {
-    let done = state.notifications.mark_all_read(identity.user_id, state.clock.now()).await;
-    done.map_err(NotificationsError::from)?;
+/// `?conversationId=`
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Which {
+    conversation_id: Option<ConversationId>,
+}
+
+/// Marks all of the caller's notifications as read, or those of the conversation that a client has just shown: 204.
+pub(super) async fn read_all(
+    State(state): State<AppState>,
+    identity: Identity,
+    Query(which): Query<Which>,
+) -> ApiResult<StatusCode> {
+    let done = state.notifications.mark_all_read(identity.user_id, which.conversation_id, state.clock.now()).await;
+    done.map_err(RouteError::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

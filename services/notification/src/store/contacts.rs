@@ -8,15 +8,12 @@ use jiff::Timestamp;
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
-    error::{Error, ErrorKind, WriteFailure},
+    error::Error,
 };
 use serde::Deserialize;
 
-use super::stored;
+use super::{is_duplicate, stored};
 use crate::contact::Contact;
-
-/// The server's code for a duplicate of a unique key.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// The contacts of all users.
 #[derive(Clone, Debug)]
@@ -100,8 +97,4 @@ impl Contacts {
 /// In a pipeline a string that begins with `$` would be a path.
 fn literal(text: &str) -> Document {
     doc! {"$literal": text}
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Write(WriteFailure::WriteError(fault)) if fault.code == DUPLICATE_KEY)
 }

@@ -10,20 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use mongodb::{
     Collection, Database, IndexModel,
     bson::{DateTime, doc},
-    error::{Error, ErrorKind, WriteFailure},
+    error::Error,
     options::{IndexOptions, ReturnDocument},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{restored, stored};
+use super::{is_duplicate, later, restored, stored};
 use crate::contact::Contact;
 use crate::email::account::{Letter, Recipient};
 
 /// How long the id of a letter is kept after it was settled: longer than an event may come again.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// The server's code for a duplicate of a unique key.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// The letters of all users.
 #[derive(Clone, Debug)]
@@ -150,10 +147,10 @@ impl Letters {
         Ok(())
     }
 
-    /// Lets the letter be tried again, after `pause`.
-    pub async fn postpone(&self, id: EventId, now: Timestamp, pause: Duration) -> Result<(), Error> {
+    /// Lets the letter be tried again, from `until` on.
+    pub async fn postpone(&self, id: EventId, until: Timestamp) -> Result<(), Error> {
         let still_due = doc! {"_id": id.to_string(), "dueAt": {"$exists": true}};
-        self.records.update_one(still_due, doc! {"$set": {"dueAt": stored(later(now, pause))}}).await?;
+        self.records.update_one(still_due, doc! {"$set": {"dueAt": stored(until)}}).await?;
         Ok(())
     }
 
@@ -179,12 +176,4 @@ impl From<Record> for DueLetter {
             attempts: record.attempts,
         }
     }
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-fn is_duplicate(error: &Error) -> bool {
-    matches!(error.kind.as_ref(), ErrorKind::Write(WriteFailure::WriteError(fault)) if fault.code == DUPLICATE_KEY)
 }

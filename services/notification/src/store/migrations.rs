@@ -2,15 +2,26 @@
 
 use runtime::migrations::Migration;
 
-use super::{Letters, Notifications};
+use super::{Devices, Letters, Notifications};
 
 /// The steps, in order. A name never changes, and a step that was in a release stays as it is.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "indexes",
-    run: |database| {
-        Box::pin(async move {
-            Notifications::new(&database).prepare().await?;
-            Ok(Letters::new(&database).prepare().await?)
-        })
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "indexes",
+        run: |database| {
+            Box::pin(async move {
+                Notifications::new(&database).prepare().await?;
+                Ok(Letters::new(&database).prepare().await?)
+            })
+        },
     },
-}];
+    Migration {
+        name: "push",
+        run: |database| {
+            Box::pin(async move {
+                Notifications::new(&database).prepare_push().await?;
+                Ok(Devices::new(&database).prepare().await?)
+            })
+        },
+    },
+];

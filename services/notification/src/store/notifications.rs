@@ -1,7 +1,7 @@
 //! Notifications, in the collection `notifications`.
 //!
 //! A unique index on user and message makes storing idempotent. While an e-mail is due, the document has a field `email` with the time
-//! from which on it may be tried and the number of tries; sent or given up, the field goes.
+//! from which on it may be tried and the number of tries; sent or given up, the field goes. The same is true of `push`.
 
 mod due;
 mod record;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use contract::{
     event::MessageCreated,
-    id::{NotificationId, UserId},
+    id::{ConversationId, NotificationId, UserId},
     notification::Notification,
 };
 use futures::TryStreamExt;
@@ -22,16 +22,22 @@ use mongodb::{
     options::{IndexOptions, ReturnDocument},
 };
 
-use self::record::{DueEmail, Record};
-use super::stored;
+use self::record::{DueSending, Record};
+use super::{DUPLICATE_KEY, stored};
 
-pub use self::due::Due;
+pub use self::due::{Due, Way};
 
 /// How many documents go in one request.
 const BATCH: usize = 500;
 
-/// The server's code for a duplicate of a unique key.
-const DUPLICATE_KEY: i32 = 11_000;
+/// By which ways the users of new notifications are to be told.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// All of them by e-mail.
+    pub by_email: bool,
+    /// These on their devices.
+    pub by_push: BTreeSet<UserId>,
+}
 
 /// The notifications of all users.
 #[derive(Clone, Debug)]
@@ -61,18 +67,28 @@ impl Notifications {
         Ok(())
     }
 
-    /// Stores a notification of `message` for each of `users` who has none yet, due for e-mail at once if `by_email`.
+    /// Makes the index of what is to be pushed; does nothing where it is there.
+    pub async fn prepare_push(&self) -> Result<(), Error> {
+        let only_due =
+            IndexOptions::builder().partial_filter_expression(doc! {"push.dueAt": {"$exists": true}}).build();
+        self.records.create_index(IndexModel::builder().keys(doc! {"push.dueAt": 1}).options(only_due).build()).await?;
+        Ok(())
+    }
+
+    /// Stores a notification of `message` for each of `users` who has none yet, due at once by the ways of `told`.
     /// Returns how many were stored.
     pub async fn store(
         &self,
         message: &MessageCreated,
         users: &BTreeSet<UserId>,
-        by_email: bool,
+        told: &Told,
         now: Timestamp,
     ) -> Result<u64, Error> {
-        let email = by_email.then(|| DueEmail { due_at: stored(now), attempts: 0 });
-        let record =
-            |user: &UserId| Record::of(NotificationId::new(now, &mut rand::rng()), *user, message, now, email.clone());
+        let due = |is_told: bool| is_told.then(|| DueSending::at(now));
+        let record = |user: &UserId| {
+            let id = NotificationId::new(now, &mut rand::rng());
+            Record::of(id, *user, message, now, due(told.by_email), due(told.by_push.contains(user)))
+        };
         let records: Vec<Record> = users.iter().map(record).collect();
         let mut count = 0;
         for batch in records.chunks(BATCH) {
@@ -100,7 +116,7 @@ impl Notifications {
         found.map_ok(Notification::from).try_collect().await
     }
 
-    /// Marks a notification of `user` as read, and takes back its e-mail if that has not gone. Read before, it keeps its time.
+    /// Marks a notification of `user` as read, and takes back what has not gone of it. Read before, it keeps its time.
     pub async fn mark_read(
         &self,
         id: NotificationId,
@@ -111,17 +127,30 @@ impl Notifications {
             .records
             .find_one_and_update(
                 doc! {"_id": id.to_string(), "userId": user.to_string()},
-                vec![doc! {"$set": {"readAt": {"$ifNull": ["$readAt", stored(now)]}}}, doc! {"$unset": "email"}],
+                vec![
+                    doc! {"$set": {"readAt": {"$ifNull": ["$readAt", stored(now)]}}},
+                    doc! {"$unset": ["email", "push"]},
+                ],
             )
             .return_document(ReturnDocument::After)
             .await?;
         Ok(record.map(Notification::from))
     }
 
-    /// Marks all notifications of `user` as read, and takes back their e-mails.
-    pub async fn mark_all_read(&self, user: UserId, now: Timestamp) -> Result<(), Error> {
-        let unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
-        self.records.update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": ""}}).await?;
+    /// Marks all notifications of `user` as read, in one conversation or in all, and takes back what has not gone of them.
+    pub async fn mark_all_read(
+        &self,
+        user: UserId,
+        conversation: Option<ConversationId>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
+        if let Some(conversation) = conversation {
+            unread.insert("conversationId", conversation.to_string());
+        }
+        self.records
+            .update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": "", "push": ""}})
+            .await?;
         Ok(())
     }
 

@@ -6,7 +6,10 @@ use contract::id::UserId;
 use futures::future::join_all;
 use jiff::Timestamp;
 use mongodb::Client;
-use notification::store::Notifications;
+use notification::store::{
+    Notifications,
+    notifications::{Told, Way},
+};
 use servers::MongoDb;
 
 use crate::events::message;
@@ -21,7 +24,10 @@ async fn notifications(users: usize, now: Timestamp) -> (Notifications, mongodb:
     let users: BTreeSet<_> = (0..users).map(|_| UserId::generate()).collect();
     let sender = UserId::generate();
     let members: Vec<_> = users.iter().copied().collect();
-    notifications.store(&message(sender, &members, &[]), &users, true, now).await.unwrap();
+    notifications
+        .store(&message(sender, &members, &[]), &users, &Told { by_email: true, ..Told::default() }, now)
+        .await
+        .unwrap();
     (notifications, database)
 }
 
@@ -31,7 +37,7 @@ async fn many_workers_claim_each_e_mail_once() {
     let (notifications, database) = notifications(50, now).await;
     let worker = async || {
         let mut claimed = Vec::new();
-        while let Some(due) = notifications.claim(now, LEASE).await.unwrap() {
+        while let Some(due) = notifications.claim(Way::Email, now, LEASE).await.unwrap() {
             claimed.push(due.notification.id);
         }
         claimed
@@ -46,15 +52,15 @@ async fn many_workers_claim_each_e_mail_once() {
 async fn what_a_dead_worker_had_claimed_is_claimed_again_when_its_lease_is_over() {
     let now = Timestamp::now();
     let (notifications, database) = notifications(1, now).await;
-    let first = notifications.claim(now, LEASE).await.unwrap().unwrap();
+    let first = notifications.claim(Way::Email, now, LEASE).await.unwrap().unwrap();
     assert_eq!(first.attempts, 1);
-    assert!(notifications.claim(now + Duration::from_secs(59), LEASE).await.unwrap().is_none());
+    assert!(notifications.claim(Way::Email, now + Duration::from_secs(59), LEASE).await.unwrap().is_none());
 
-    let second = notifications.claim(now + Duration::from_mins(1), LEASE).await.unwrap().unwrap();
+    let second = notifications.claim(Way::Email, now + Duration::from_mins(1), LEASE).await.unwrap().unwrap();
 
     assert_eq!((second.notification.id, second.attempts), (first.notification.id, 2));
-    notifications.emailed(first.notification.id, now).await.unwrap();
-    assert!(notifications.claim(now + 2 * LEASE, LEASE).await.unwrap().is_none());
-    assert_eq!(notifications.next_due().await.unwrap(), None);
+    notifications.settled(Way::Email, first.notification.id, now, None).await.unwrap();
+    assert!(notifications.claim(Way::Email, now + 2 * LEASE, LEASE).await.unwrap().is_none());
+    assert_eq!(notifications.next_due(Way::Email).await.unwrap(), None);
     database.drop().await.unwrap();
 }

@@ -88,6 +88,30 @@ async fn reading_all_reads_ones_own_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_shows_a_conversation_reads_all_of_it_and_of_no_other() {
+    let service = Service::start().await;
+    let (sender, away) = (service.user(), service.user());
+    let shown = message(sender.id, &[sender.id, away.id], &[]);
+    let mut shown_too = message(sender.id, &[sender.id, away.id], &[]);
+    shown_too.conversation_id = shown.conversation_id;
+    let other = message(sender.id, &[sender.id, away.id], &[]);
+    for message in [&shown, &shown_too, &other] {
+        service.publish(message.clone()).await;
+    }
+    away.has(3).await;
+
+    let path = format!("/notifications/read-all?conversationId={}", shown.conversation_id);
+    assert_eq!(away.send(Method::POST, &path).await.status(), StatusCode::NO_CONTENT);
+
+    for notification in away.notifications().await {
+        assert_eq!(notification.read_at.is_some(), notification.conversation_id == shown.conversation_id);
+    }
+    let answer = away.send(Method::POST, "/notifications/read-all?conversationId=17").await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_can_neither_see_nor_read_anothers_notification() {
     let service = Service::start().await;
     let (sender, away, stranger) = (service.user(), service.user(), service.user());

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, future::Future, path::Path, time::Duration};
 
 use contract::{
+    device::Device,
     event::{Envelope, Event},
     id::{SessionId, UserId},
     notification::Notification,
@@ -22,10 +23,11 @@ use runtime::{
     messaging::{Connector, Publisher},
     shutdown::Shutdown,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use servers::{
-    MongoDb, RabbitMq, Smtp,
+    Fcm, MongoDb, RabbitMq, Smtp,
     access_tokens::{ISSUER, access_token, write_jwks},
+    fcm,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -34,6 +36,9 @@ use tokio::{
 };
 
 use crate::events::envelope;
+
+/// The file of the service account's key.
+pub(crate) const SERVICE_ACCOUNT: &str = "service-account.json";
 
 /// How long a condition may take to come true: a broker that restarts takes its time.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -52,15 +57,18 @@ pub(crate) struct Service {
     pub(crate) broker: Connector,
     /// Publishes what other services would.
     pub(crate) publisher: Publisher,
+    clock: Clock,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Someone with an access token.
 pub(crate) struct User<'a> {
     /// Who.
     pub(crate) id: UserId,
+    /// By which log-in.
+    pub(crate) session: SessionId,
     service: &'a Service,
     token: String,
 }
@@ -76,14 +84,30 @@ impl Service {
         Self::start_with(RabbitMq::shared(), Some(Smtp::shared()), Clock::system()).await
     }
 
+    /// A service on the shared servers that pushes by `fcm` alone.
+    pub(crate) async fn start_with_push(fcm: &Fcm, clock: Clock) -> Self {
+        Self::start_anew(RabbitMq::shared(), None, clock, |folder| push_settings(folder, fcm)).await
+    }
+
     /// A service on the shared database, this broker and this mail server.
     pub(crate) async fn start_with(broker: &RabbitMq, smtp: Option<&Smtp>, clock: Clock) -> Self {
+        Self::start_anew(broker, smtp, clock, |_| Vec::new()).await
+    }
+
+    /// A service with more settings, which may refer to files in its folder.
+    pub(crate) async fn start_anew(
+        broker: &RabbitMq,
+        smtp: Option<&Smtp>,
+        clock: Clock,
+        more: impl FnOnce(&Path) -> Vec<(&'static str, String)>,
+    ) -> Self {
         install_crypto();
         log_if_asked();
         let folder = tempfile::tempdir().unwrap();
         write_jwks(folder.path()).unwrap();
-        let settings: Settings = config::load_from(DEFAULTS, environment(folder.path(), broker, smtp, &[])).unwrap();
-        let service = notification::service(&settings, clock).await.unwrap().bind().await.unwrap();
+        let more = more(folder.path());
+        let settings: Settings = config::load_from(DEFAULTS, environment(folder.path(), broker, smtp, &more)).unwrap();
+        let service = notification::service(&settings, clock.clone()).await.unwrap().bind().await.unwrap();
         let url = format!("http://{}", service.address().unwrap());
         let admin_url = format!("http://{}", service.admin_address().unwrap());
         let connector = Connector::new(&settings.rabbitmq.uri_file, "test");
@@ -94,18 +118,31 @@ impl Service {
             database: connect::mongodb(&settings.mongodb).await.unwrap(),
             publisher: Publisher::new(connector.clone()),
             broker: connector,
+            clock,
             shutdown: service.shutdown(),
             serving: tokio::spawn(async move { service.serve().await.unwrap() }),
-            _folder: folder,
+            folder,
         };
-        service.consuming().await;
+        consuming(&service.broker).await;
         service
+    }
+
+    /// The folder of its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What its admin listener answers, whatever the status.
+    pub(crate) async fn admin(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.admin_url)).send().await.unwrap().text().await.unwrap()
     }
 
     /// A new user.
     pub(crate) fn user(&self) -> User<'_> {
-        let id = UserId::generate();
-        User { id, service: self, token: access_token(&json!({"sub": id, "sid": SessionId::generate()})) }
+        let (id, session, now) = (UserId::generate(), SessionId::generate(), self.clock.now().as_second());
+        // By the service's clock, which may stand still while this machine is slow.
+        let claims = json!({"sub": id, "sid": session, "iat": now, "exp": now + 600});
+        User { id, session, service: self, token: access_token(&claims) }
     }
 
     /// Publishes an event.
@@ -134,18 +171,6 @@ impl Service {
         self.records().count_documents(doc! {"email": {"$exists": true}}).await.unwrap()
     }
 
-    /// Waits until its queue has a consumer: what is published before it is bound goes nowhere.
-    pub(crate) async fn consuming(&self) {
-        until("the queue has a consumer", async || {
-            let Ok(channel) = self.broker.channel().await else { return false };
-            let options = QueueDeclareOptions::durable().passive();
-            let queue =
-                channel.queue_declare(notification::consumer::QUEUE.into(), options, FieldTable::default()).await;
-            queue.is_ok_and(|queue| queue.consumer_count() > 0)
-        })
-        .await;
-    }
-
     /// Stops the service in order.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
@@ -159,6 +184,32 @@ impl User<'_> {
     pub(crate) async fn send(&self, method: Method, path: &str) -> Response {
         let url = format!("{}/api/v1{path}", self.service.url);
         self.service.http.request(method, url).bearer_auth(&self.token).send().await.unwrap()
+    }
+
+    /// A request of this user with a body.
+    pub(crate) async fn send_json(&self, method: Method, path: &str, body: &Value) -> Response {
+        let url = format!("{}/api/v1{path}", self.service.url);
+        self.service.http.request(method, url).bearer_auth(&self.token).json(body).send().await.unwrap()
+    }
+
+    /// Registers a phone with this token.
+    pub(crate) async fn register(&self, token: &str) -> Device {
+        let answer = self.send_json(Method::POST, "/devices", &json!({"token": token, "platform": "android"})).await;
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json().await.unwrap()
+    }
+
+    /// This user's devices.
+    pub(crate) async fn devices(&self) -> Vec<Device> {
+        let answer = self.send(Method::GET, "/devices").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer.json::<Page<Device>>().await.unwrap().items
+    }
+
+    /// Says how this user wants to be told.
+    pub(crate) async fn prefer(&self, preferences: &Value) {
+        let answer = self.send_json(Method::PUT, "/notification-preferences", preferences).await;
+        assert_eq!(answer.status(), StatusCode::OK);
     }
 
     /// One page of this user's list.
@@ -200,12 +251,23 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl 
     }
 }
 
+/// Waits until the service's queue has a consumer: what is published before it is bound goes nowhere.
+pub(crate) async fn consuming(broker: &Connector) {
+    until("the queue has a consumer", async || {
+        let Ok(channel) = broker.channel().await else { return false };
+        let options = QueueDeclareOptions::durable().passive();
+        let queue = channel.queue_declare(notification::consumer::QUEUE.into(), options, FieldTable::default()).await;
+        queue.is_ok_and(|queue| queue.consumer_count() > 0)
+    })
+    .await;
+}
+
 /// What the operator would hand to the container.
 pub(crate) fn environment(
     folder: &Path,
     broker: &RabbitMq,
     smtp: Option<&Smtp>,
-    more: &[(&str, &str)],
+    more: &[(&str, String)],
 ) -> BTreeMap<String, String> {
     let file = |name: &str, content: &str| {
         let path = folder.join(name);
@@ -231,8 +293,19 @@ pub(crate) fn environment(
             ("EMAIL__FROM", "Acme Chat <chat@acme.example>".to_owned()),
         ]);
     }
-    let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    let more = more.iter().map(|(name, value)| (*name, value.clone()));
     settings.into_iter().chain(more).map(|(name, value)| (format!("CHATPLATFORM_{name}"), value)).collect()
+}
+
+/// Settings of push by `fcm`, whose key is written to the folder.
+pub(crate) fn push_settings(folder: &Path, fcm: &Fcm) -> Vec<(&'static str, String)> {
+    let file = folder.join(SERVICE_ACCOUNT);
+    fs::write(&file, fcm.credentials().unwrap().to_string()).unwrap();
+    vec![
+        ("PUSH__PROJECT_ID", fcm::PROJECT.to_owned()),
+        ("PUSH__ENDPOINT", fcm.url().to_owned()),
+        ("PUSH__CREDENTIALS_FILE", file.to_str().unwrap().to_owned()),
+    ]
 }
 
 /// TLS needs to be told which of the linked providers to use; told twice is fine.

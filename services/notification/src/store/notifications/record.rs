@@ -2,7 +2,7 @@
 
 use contract::{
     event::MessageCreated,
-    id::{ConversationId, MessageId, NotificationId, UserId},
+    id::{ConversationId, DeviceId, MessageId, NotificationId, UserId},
     notification::{Notification, NotificationKind},
 };
 use jiff::Timestamp;
@@ -25,17 +25,31 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     read_at: Option<DateTime>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) email: Option<DueEmail>,
+    pub(super) email: Option<DueSending>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) push: Option<DueSending>,
 }
 
-/// An e-mail that is to be sent.
+/// What is to be sent one way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DueEmail {
+pub(super) struct DueSending {
     /// From when on it may be tried; a worker that claims it moves this into the future.
     pub(super) due_at: DateTime,
     /// How many times it has been claimed.
     pub(super) attempts: u32,
+    /// Since when it could have been sent, where that is not when it came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<DateTime>,
+    /// The devices that need not be tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) done: Vec<DeviceId>,
+}
+
+impl DueSending {
+    pub(super) fn at(now: Timestamp) -> Self {
+        Self { due_at: stored(now), attempts: 0, since: None, done: Vec::new() }
+    }
 }
 
 impl Record {
@@ -44,7 +58,8 @@ impl Record {
         user: UserId,
         message: &MessageCreated,
         now: Timestamp,
-        email: Option<DueEmail>,
+        email: Option<DueSending>,
+        push: Option<DueSending>,
     ) -> Self {
         Self {
             id,
@@ -56,6 +71,7 @@ impl Record {
             created_at: stored(now),
             read_at: None,
             email,
+            push,
         }
     }
 }

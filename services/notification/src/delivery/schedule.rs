@@ -1,4 +1,4 @@
-//! When an e-mail that could not be sent is tried again.
+//! When what could not be sent is tried again.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 /// The first pause; each further one is twice as long.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The longest pause: how late a letter may be once the mail server is back.
+/// The longest pause: how late something may be once the server is back.
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// How long to wait after the `attempts`-th try (from 1), give or take a quarter so that many do not return at once.
