@@ -592,11 +592,10 @@ proptest! {
 
     #[test]
     fn until_its_turn_comes_a_component_is_built_as_it_was_in_the_release_before(spec in spec(), turn in 0..5_usize) {
-        let release = |platform: &Platform| -> Vec<(String, String)> {
+        let release = |platform: &Platform| -> Vec<(String, Value)> {
             let deployments = build(platform).deployments.into_iter();
             deployments.map(|deployment| {
-                let image = deployment.spec.unwrap().template.spec.unwrap().containers[0].image.clone().unwrap();
-                (deployment.metadata.annotations.unwrap()[labels::RELEASE].clone(), image)
+                (deployment.metadata.annotations.unwrap()[labels::RELEASE].clone(), json!(deployment.spec.unwrap().template))
             }).collect()
         };
         let new = platform("acme", &spec);

@@ -75,7 +75,7 @@ impl<'a> Shape<'a> {
     /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
     fn traces(self) -> Self {
         let Some(tracing) = &self.platform.settings.tracing else { return self };
-        let (names, version) = (&self.platform.names, &self.platform.version);
+        let (names, version) = (&self.platform.names, self.platform.release(self.component));
         let about = format!("service.namespace={},service.version={version}", names.namespace);
         let share = f64::from(tracing.percent) / 100.0;
         let name = names.object(self.component.name());

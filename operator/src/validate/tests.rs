@@ -524,6 +524,19 @@ fn a_component_that_serves_nobody_holds_no_upgrade_up_as_that_may_be_its_cure() 
 }
 
 #[test]
+fn what_an_upgrade_has_stopped_at_does_not_hold_up_the_release_that_corrects_it() {
+    let (mut observed, status) = serving("0.0.9");
+    let gateway = observed.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-gateway").unwrap();
+    // Beside the pod that serves there is one that cannot start.
+    gateway.status.as_mut().unwrap().replicas = Some(2);
+    let wanted = json!({"version": crate::VERSION});
+    assert!(matches!(step(&run_with(&wanted, &status, &observed)), Some(Step::Check(_))), "of the release that serves");
+    let gateway = observed.deployments.iter_mut().find(|deployment| deployment.name_any() == "acme-gateway").unwrap();
+    gateway.annotations_mut().insert(labels::RELEASE.into(), "0.0.10".into());
+    assert_eq!(step(&run_with(&wanted, &status, &observed)), Some(&Step::Migrate), "of one that never served");
+}
+
+#[test]
 fn an_upgrade_in_hibernation_waits_until_the_platform_wakes() {
     let (observed, status) = serving("0.0.9");
     let platform = run_with(&json!({"version": crate::VERSION, "hibernated": true}), &status, &observed);

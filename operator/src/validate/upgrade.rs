@@ -64,7 +64,7 @@ impl Upgrade {
     /// back to it, and nothing where none has served before.
     pub(super) fn of(platform: &Platform, from: Option<&str>, observed: &Observed) -> Option<Self> {
         let from = from.filter(|from| *from != platform.version)?;
-        let sight = look(platform, observed);
+        let sight = look(platform, from, observed);
         let step = if platform.hibernation == Hibernation::Awake {
             next(&platform.version, &sight)?
         } else {
@@ -123,7 +123,7 @@ fn held(from: &str, step: &Step, sight: &Sight) -> BTreeMap<Component, String> {
     Component::ALL.into_iter().filter(|component| !has_turn(component)).map(stays).collect()
 }
 
-fn look(platform: &Platform, observed: &Observed) -> Sight {
+fn look(platform: &Platform, from: &str, observed: &Observed) -> Sight {
     let mut ailing = Vec::new();
     for component in Component::DATA.into_iter().filter(|component| !platform.is_external(*component)) {
         let name = platform.names.object(component.name());
@@ -145,11 +145,12 @@ fn look(platform: &Platform, observed: &Observed) -> Sight {
         let fewest = workload.filter(|workload| workload.autoscaling.is_some()).map(|workload| workload.replicas);
         let rollout = Rollout::of_deployment(deployment, fewest);
         let is_proven = rollout.is_proven();
-        // What serves nobody has nothing to lose, and the new release may be its cure.
-        if !is_proven && rollout.available > 0 {
+        let release = deployment.annotations().get(labels::RELEASE).cloned();
+        // What serves nobody has nothing to lose, and what an upgrade has stopped at will not get well by itself: the new release may be the cure.
+        let waits_for_cure = rollout.available == 0 || release.as_deref().is_some_and(|release| release != from);
+        if !is_proven && !waits_for_cure {
             ailing.push(format!("{}: not all of its pods are ready, or of its newest form", component.name()));
         }
-        let release = deployment.annotations().get(labels::RELEASE).cloned();
         running.insert(component, Running { release, is_proven });
     }
     Sight { ailing, jobs: jobs(&platform.version, observed), running }
