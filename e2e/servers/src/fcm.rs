@@ -12,20 +12,27 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::Agent;
 
+use crate::authority::{Authority, Identity};
 use crate::instance::Instance;
 use crate::ports::Port;
 
 /// The program, for Node.js; it needs nothing else.
 pub const PROGRAM: &str = include_str!("fcm/server.mjs");
 
+/// Files of its certificate, where it has one.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
 /// The project it knows.
 pub const PROJECT: &str = "chatplatform-test";
 
 /// A running stand-in. It forgets everything when it ends, its service account included.
 pub struct Fcm {
+    /// Where tests see and say.
+    control: String,
     url: String,
     _instance: Instance,
-    _port: Port,
+    _ports: Vec<Port>,
 }
 
 /// What becomes of messages to a registration token.
@@ -54,22 +61,42 @@ pub struct Counts {
 impl Fcm {
     /// One of one's own.
     pub fn start() -> Result<Self> {
-        let port = Port::reserve()?;
-        let url = format!("http://{}", port.address());
-        let arguments = ["127.0.0.1".to_owned(), port.number().to_string(), url.clone()];
+        Self::launch(None)
+    }
+
+    /// One of one's own that speaks TLS, with a certificate of `authority`.
+    pub fn start_with_tls(authority: &Authority) -> Result<Self> {
+        Self::launch(Some(&authority.issue()?))
+    }
+
+    fn launch(identity: Option<&Identity>) -> Result<Self> {
+        let mut ports = vec![Port::reserve()?];
+        let control = format!("http://{}", ports[0].address());
+        let mut arguments = vec!["127.0.0.1".to_owned(), ports[0].number().to_string(), control.clone()];
+        if identity.is_some() {
+            let port = Port::reserve()?;
+            arguments[2] = format!("https://{}", port.address());
+            arguments.extend([port.number().to_string(), CERTIFICATE.to_owned(), KEY.to_owned()]);
+            ports.push(port);
+        }
+        let url = arguments[2].clone();
         let command = move |folder: &Path| {
             let mut command = Command::new("node");
-            command.arg(folder.join("server.mjs")).args(&arguments);
+            command.current_dir(folder).arg("server.mjs").args(&arguments);
             command
         };
         let ready = {
-            let url = url.clone();
-            move || get::<Counts>(&url, "counts").map(drop)
+            let control = control.clone();
+            move || get::<Counts>(&control, "counts").map(drop)
         };
         let mut instance = Instance::new("fcm", command, ready)?;
         fs::write(instance.folder().join("server.mjs"), PROGRAM)?;
+        if let Some(identity) = identity {
+            fs::write(instance.folder().join(CERTIFICATE), &identity.certificate)?;
+            fs::write(instance.folder().join(KEY), &identity.key)?;
+        }
         instance.start()?;
-        Ok(Self { url, _instance: instance, _port: port })
+        Ok(Self { control, url, _instance: instance, _ports: ports })
     }
 
     /// Its address, for `push.endpoint`.
@@ -80,7 +107,7 @@ impl Fcm {
 
     /// The service account's key, as Google's console gives it out.
     pub fn credentials(&self) -> Result<Value> {
-        get(&self.url, "credentials")
+        get(&self.control, "credentials")
     }
 
     /// Replaces the service account's key: the one before and the access tokens that it got are worth nothing from now on.
@@ -90,7 +117,7 @@ impl Fcm {
 
     /// The messages taken, oldest first.
     pub fn messages(&self) -> Result<Vec<Value>> {
-        get(&self.url, "messages")
+        get(&self.control, "messages")
     }
 
     /// The messages taken for one registration token, oldest first.
@@ -100,7 +127,7 @@ impl Fcm {
 
     /// How much it has done.
     pub fn counts(&self) -> Result<Counts> {
-        get(&self.url, "counts")
+        get(&self.control, "counts")
     }
 
     /// From now on this becomes of messages to `token`.
@@ -138,7 +165,7 @@ impl Fcm {
     }
 
     fn post(&self, what: &str, body: &Value) -> Result<Value> {
-        let mut answer = agent().post(format!("{}/control/{what}", self.url)).send_json(body)?;
+        let mut answer = agent().post(format!("{}/control/{what}", self.control)).send_json(body)?;
         answer.body_mut().read_json().context("not JSON")
     }
 }

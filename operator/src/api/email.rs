@@ -54,8 +54,8 @@ pub enum EmailTls {
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Name of the Secret, at most 253 characters. Change: rolling restart of those who use it, and likewise when another connection to a
-    /// server or an S3 account is put into it; logins of e-mail and keys of push are read again.
+    /// Name of the Secret, at most 253 characters. Change: rolling restart of those who use it, and likewise when another connection to
+    /// MongoDB or an S3 account is put into it; all else in it is read again.
     #[schemars(length(max = 253))]
     #[x_kube(validation = rules::object_name("a Secret in the platform's namespace"))]
     pub name: String,

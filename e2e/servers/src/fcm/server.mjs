@@ -1,9 +1,12 @@
 // What Firebase Cloud Messaging (HTTP v1) and Google's token endpoint are to a sender, as strict as they are, with what a test needs to
-// see and to say. Arguments: address, port, and the URL by which clients reach it.
+// see and to say. Arguments: address, port, and the URL by which clients reach it; to speak TLS too, another port, and the files of a
+// certificate and its key.
 import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 
-const [address, port, url] = process.argv.slice(2);
+const [address, port, url, tlsPort, certificate, key] = process.argv.slice(2);
 const PROJECT = 'chatplatform-test';
 const EMAIL = `push@${PROJECT}.iam.gserviceaccount.com`;
 const SCOPE = 'https://www.googleapis.com/auth/firebase.messaging';
@@ -167,8 +170,7 @@ function control(method, path, body) {
   }
 }
 
-newCredentials();
-createServer(async (request, response) => {
+async function handle(request, response) {
   let body = '';
   for await (const chunk of request) body += chunk;
   const sent = /^\/v1\/projects\/([^/]+)\/messages:send$/.exec(request.url);
@@ -179,4 +181,11 @@ createServer(async (request, response) => {
   if (!answer) return;
   const [status, content, headers] = answer;
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(content));
-}).listen(Number(port), address);
+}
+
+newCredentials();
+createServer(handle).listen(Number(port), address);
+if (tlsPort) {
+  const options = { cert: readFileSync(certificate), key: readFileSync(key) };
+  createTlsServer(options, handle).listen(Number(tlsPort), address);
+}

@@ -1,6 +1,6 @@
 //! From notifications to devices.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use contract::{
     event::MessageCreated,
@@ -15,10 +15,11 @@ use runtime::{
 };
 use serde_json::{Value, json};
 use servers::{
-    Fcm, Program, RabbitMq,
+    Authority, Fcm, Program, RabbitMq,
     access_tokens::{access_token, write_jwks},
     fcm::Fate,
 };
+use tempfile::TempDir;
 
 use crate::{
     events::{envelope, message, registration},
@@ -307,36 +308,69 @@ async fn a_notification_that_could_not_be_pushed_for_an_hour_is_no_news() {
     service.stop().await;
 }
 
+/// The program, as a container runs it, and what is needed to reach and follow it.
+struct Running {
+    program: Program,
+    variables: BTreeMap<String, String>,
+    folder: TempDir,
+}
+
+impl Running {
+    fn start(fcm: &Fcm) -> Self {
+        install_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        write_jwks(folder.path()).unwrap();
+        let variables = environment(folder.path(), RabbitMq::shared(), None, &push_settings(folder.path(), fcm));
+        let program = Self::program(folder.path(), &variables);
+        Self { program, variables, folder }
+    }
+
+    fn program(folder: &Path, variables: &BTreeMap<String, String>) -> Program {
+        Program::start("notification", folder, env!("CARGO_BIN_EXE_notification"), variables).unwrap()
+    }
+
+    /// Ends it as a crash would, and starts it again with another variable.
+    fn restart_with(&mut self, name: &str, value: &Path) {
+        self.program.kill().unwrap();
+        self.variables.insert(name.to_owned(), value.to_str().unwrap().to_owned());
+        self.program = Self::program(self.folder.path(), &self.variables);
+    }
+
+    fn setting(&self, name: &'static str) -> (&'static str, String) {
+        (name, self.variables[&format!("CHATPLATFORM_{name}")].clone())
+    }
+
+    /// Registers a device of somebody, and sends them a message while they are away.
+    async fn message_to_a_device(&self, token: &str) -> UserId {
+        let broker = Connector::new(self.setting("RABBITMQ__URI_FILE").1, "test");
+        consuming(&broker).await;
+        let (sender, away) = (UserId::generate(), UserId::generate());
+        let registered = reqwest::Client::new()
+            .post(format!("{}/api/v1/devices", self.program.url()))
+            .bearer_auth(access_token(&json!({"sub": away, "sid": SessionId::generate()})))
+            .json(&json!({"token": token, "platform": "android"}));
+        assert_eq!(registered.send().await.unwrap().status(), 201);
+        let event = envelope(message(sender, &[sender, away], &[]));
+        Publisher::new(broker).publish(&event).await.unwrap();
+        away
+    }
+}
+
 /// What Firebase has taken and nobody recorded is sent again; its place on the device is the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_was_under_way_when_the_process_was_killed_is_sent_by_the_next_one() {
-    install_crypto();
     let fcm = Fcm::start().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    write_jwks(folder.path()).unwrap();
-    let variables = environment(folder.path(), RabbitMq::shared(), None, &push_settings(folder.path(), &fcm));
-    let again = ["MONGODB__DATABASE", "RABBITMQ__URI_FILE"]
-        .map(|name| (name, variables[&format!("CHATPLATFORM_{name}")].clone()));
-    let broker = Connector::new(&again[1].1, "test");
-    let mut program =
-        Program::start("notification", folder.path(), env!("CARGO_BIN_EXE_notification"), variables).unwrap();
-    consuming(&broker).await;
-    let (sender, away) = (UserId::generate(), UserId::generate());
-    let registered = reqwest::Client::new()
-        .post(format!("{}/api/v1/devices", program.url()))
-        .bearer_auth(access_token(&json!({"sub": away, "sid": SessionId::generate()})))
-        .json(&json!({"token": "phone", "platform": "android"}));
-    assert_eq!(registered.send().await.unwrap().status(), 201);
     fcm.keep_silent_about_next().unwrap();
-    let event = envelope(message(sender, &[sender, away], &[]));
-    Publisher::new(broker).publish(&event).await.unwrap();
+    let mut running = Running::start(&fcm);
+    let away = running.message_to_a_device("phone").await;
     pushed(&fcm, "phone", 1).await;
-    program.kill().unwrap();
+    running.program.kill().unwrap();
 
     // By when its claim has run out.
     let later = Clock::manual(Timestamp::now() + Duration::from_mins(3));
+    let again = ["MONGODB__DATABASE", "RABBITMQ__URI_FILE"].map(|name| running.setting(name));
     let service = Service::start_anew(RabbitMq::shared(), None, later, |folder| {
-        push_settings(folder, &fcm).into_iter().chain(again.clone()).collect()
+        push_settings(folder, &fcm).into_iter().chain(again).collect()
     })
     .await;
 
@@ -344,6 +378,26 @@ async fn a_push_that_was_under_way_when_the_process_was_killed_is_sent_by_the_ne
     assert_eq!((&sent[0]["data"], &sent[0]["android"]), (&sent[1]["data"], &sent[1]["android"]));
     settled(&service, away, doc! {"pushedAt": {"$exists": true}}).await;
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_to_a_server_whose_certificate_the_machine_does_not_trust() {
+    let authority = Authority::new().unwrap();
+    let fcm = Fcm::start_with_tls(&authority).unwrap();
+    let mut running = Running::start(&fcm);
+    running.message_to_a_device("phone").await;
+    let health = format!("{}/health", running.program.admin_url());
+    until("health tells of it", async || {
+        reqwest::get(&health).await.unwrap().text().await.unwrap().contains("certificate")
+    })
+    .await;
+    let counts = fcm.counts().unwrap();
+    assert_eq!((counts.tokens, counts.refused_assertions, counts.sends), (0, 0, 0));
+
+    let trusted = running.folder.path().join("trusted.pem");
+    fs::write(&trusted, authority.pem()).unwrap();
+    running.restart_with("SSL_CERT_FILE", &trusted);
+    assert_eq!(pushed(&fcm, "phone", 1).await.len(), 1);
 }
 
 fn bson_time(clock: &Clock, seconds: i64) -> mongodb::bson::DateTime {
