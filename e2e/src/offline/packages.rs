@@ -1,6 +1,6 @@
 //! Debian packages of the machine itself.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::command::{Run, on_path};
 use crate::progress::Progress;
@@ -26,12 +26,28 @@ pub fn ensure(progress: &Progress) -> Result<()> {
         &format!("install {}", missing.join(", ")),
         "Is the machine's Debian mirror reachable (`apt-get update`)? Is another apt running?",
         |log| {
-            let apt = || Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").log(log);
-            apt().args(["update", "-q"]).execute()?;
+            apt(&["update"]).log(log).execute()?;
             // A daemon that the package starts by itself would be in the way of nothing, but nobody asked for it.
-            apt().env("RUNLEVEL", "1").args(["install", "-qy", "--no-install-recommends"]).args(&missing).execute()
+            installation(&missing).env("RUNLEVEL", "1").log(log).execute()
         },
     )
+}
+
+/// Installs `packages`, on a machine that has apt.
+pub fn install(packages: &[&str]) -> Result<()> {
+    installation(packages).execute().with_context(|| format!("cannot install the Debian packages {packages:?}"))
+}
+
+fn installation(packages: &[&str]) -> Run {
+    apt(&["install", "--yes", "--no-install-recommends"]).args(packages)
+}
+
+/// Somebody else may be installing something at this moment.
+fn apt(arguments: &[&str]) -> Run {
+    Run::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["--quiet", "--option=DPkg::Lock::Timeout=300"])
+        .args(arguments)
 }
 
 fn is_there(program: &str) -> bool {

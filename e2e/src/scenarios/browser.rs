@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Stage;
 use super::people::unique;
 use crate::command::{Run, on_path};
+use crate::offline::packages;
 
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
@@ -42,11 +43,5 @@ pub(super) fn prepare() -> Result<()> {
     if BROWSERS.iter().any(|name| on_path(name).is_some()) || on_path("apt-get").is_none() {
         return Ok(());
     }
-    Run::new("apt-get")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        // Somebody else may be installing something at this moment.
-        .args(["--option=DPkg::Lock::Timeout=300", "install", "--yes", "--no-install-recommends"])
-        .args(["chromium", "fonts-liberation"])
-        .execute()
-        .context("cannot install a browser: install the Debian package chromium")
+    packages::install(&["chromium", "fonts-liberation"])
 }

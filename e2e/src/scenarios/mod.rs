@@ -17,6 +17,7 @@ pub(crate) mod forward;
 mod gateway;
 mod healing;
 mod identity;
+mod interface;
 mod lifecycle;
 mod listener;
 pub(crate) mod load;
@@ -123,6 +124,7 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     tracing::one_trace_goes_from_the_edge_to_the_consumer_in_logs_and_to_the_collector,
     browser::two_people_register_in_a_browser_and_chat_live,
     browser::a_page_shows_what_every_service_answers_and_loads_nothing_from_elsewhere,
+    interface::made_up_requests_are_answered_as_described_and_never_by_a_server_error,
     exposure::a_kind_that_the_cluster_does_not_know_is_told_and_what_runs_is_not_touched,
     exposure::a_renewed_certificate_is_live_within_a_minute_a_broken_one_never_and_no_connection_is_closed,
     exposure::an_ingress_is_made_healed_and_pruned_and_its_controller_finds_the_edge,
