@@ -316,6 +316,10 @@ proptest! {
             cluster.happens(happening);
             cluster.check();
         }
+        // A clock that jumps ahead ends the wait for the last token early; its holder refreshes it then.
+        if kind == Kind::SigningKeys {
+            cluster.made.clear();
+        }
         cluster.settle();
     }
 
