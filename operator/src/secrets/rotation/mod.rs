@@ -15,9 +15,13 @@
 //! ([`Kind`]), and in what a generation is ([`Ring`]). What consumers do is told by themselves ([`Testimony`]), and believed rather than a
 //! timer.
 
+#[cfg(test)]
+mod cases;
 mod evidence;
 mod kind;
 mod machine;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod properties;
 mod ring;
