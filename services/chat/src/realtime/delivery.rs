@@ -34,6 +34,8 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(30);
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// How often it is compared who is online.
 const CALL_EVERY: Duration = Duration::from_secs(30);
+/// How soon again, where it could not be.
+const CALL_AGAIN: Duration = Duration::from_secs(5);
 
 /// The one task that hands changes to sockets.
 pub struct Delivery {
@@ -87,13 +89,18 @@ impl Delivery {
     /// Works until it is over.
     pub async fn run(mut self, over: CancellationToken) {
         let [mut looks, mut checks, mut calls] = [LOOK_EVERY, PATIENCE / 3, CALL_EVERY].map(regularly);
+        let mut called = Instant::now();
         loop {
             tokio::select! {
                 () = over.cancelled() => return,
                 Some(input) = self.inputs.recv() => {
-                    if matches!(input, Input::Missed(_)) {
-                        // A Redis that has lost what it knew is told again by everybody first.
-                        calls.reset_after(RENEW_EVERY + RENEW_EVERY / 2);
+                    match input {
+                        // A Redis that has lost what it knew is told again by everybody first. But not for ever, where it comes and goes.
+                        Input::Missed(_) if called.elapsed() < CALL_EVERY * 2 => {
+                            calls.reset_after(RENEW_EVERY + RENEW_EVERY / 2);
+                        }
+                        Input::Called(Err(_)) => calls.reset_after(CALL_AGAIN),
+                        _ => {}
                     }
                     self.take(input);
                 }
@@ -106,7 +113,10 @@ impl Delivery {
                     self.order.tidy(Instant::now());
                     self.look();
                 }
-                _ = calls.tick() => self.call(),
+                _ = calls.tick() => {
+                    called = Instant::now();
+                    self.call();
+                }
             }
         }
     }

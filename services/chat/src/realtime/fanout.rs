@@ -10,7 +10,7 @@ use runtime::connect::Redis;
 use runtime::connect::redis::Heard;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
@@ -22,6 +22,8 @@ const CHANNEL: &str = "chat:fanout";
 const MOST_WAITING: usize = 4096;
 const PUBLISH_ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+/// How soon sessions are checked again, where they could not be.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where changes go to be shown to whoever is connected, here and elsewhere. Clones share it.
 #[derive(Clone, Debug)]
@@ -106,12 +108,27 @@ async fn publish(redis: &Redis, publication: Publication) {
 
 async fn subscribe(redis: &Redis, replica: &str, inlet: &Inlet, revocations: &Revocations) {
     let mut subscription = redis.subscribe(&[CHANNEL, REVOCATIONS]);
+    let mut check_at = None::<Instant>;
+    let check = async || match revocations.check_all().await {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::warn!(error = error.to_string(), "cannot check sessions; trying again in {CHECK_AGAIN:?}");
+            Some(Instant::now() + CHECK_AGAIN)
+        }
+    };
     loop {
-        match subscription.next().await {
+        let heard = tokio::select! {
+            heard = subscription.next() => heard,
+            () = sleep_until(check_at.unwrap_or_else(Instant::now)), if check_at.is_some() => {
+                check_at = check().await;
+                continue;
+            }
+        };
+        match heard {
             // Whatever was said while nobody listened has to be found out otherwise.
             Heard::Joined(deaf_for) => {
                 inlet.missed(deaf_for);
-                revocations.check_all().await;
+                check_at = check().await;
             }
             Heard::Message(message) if message.get_channel_name() == REVOCATIONS => {
                 revocations.announced(message.get_payload_bytes());

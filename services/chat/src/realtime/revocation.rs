@@ -47,10 +47,16 @@ impl Revocations {
     }
 
     /// The same for all sessions here, after announcements may have been missed.
-    pub(super) async fn check_all(&self) {
+    ///
+    /// # Errors
+    /// Redis cannot tell of all: to be done again.
+    pub(super) async fn check_all(&self) -> Result<(), RedisError> {
         for (user, session) in self.hub.sessions() {
-            self.check(user, session).await;
+            if self.is_revoked(session).await? {
+                self.hub.revoke(user, session);
+            }
         }
+        Ok(())
     }
 
     /// Heard on the channel.

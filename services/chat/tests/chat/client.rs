@@ -161,7 +161,11 @@ impl Socket {
         command["socket"] = self.name.clone().into();
         self.commands.send(command.to_string()).unwrap();
         let answered = timeout_at(Instant::now() + PATIENCE, answered).await;
-        answered.unwrap_or_else(|_| panic!("no answer to {}", command["do"])).expect("the client lives")
+        let answer = answered.unwrap_or_else(|_| {
+            let ended = self.received("disconnect");
+            panic!("no answer to {} {}; disconnected: {ended:?}", command["do"], command["event"])
+        });
+        answer.expect("the client lives")
     }
 }
 

@@ -7,7 +7,7 @@ use reqwest::Method;
 use runtime::clock::Clock;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, PATIENCE};
 use super::platform::{Person, Platform, Replica};
 
 /// Another replica on another Redis: what it stores, nobody announces to the first one.
@@ -143,4 +143,69 @@ async fn that_somebody_came_or_went_is_noticed_although_nobody_told() {
     }
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_called_gone_after_redis_was_away_for_longer_than_presence_lives() {
+    let mut redis = servers::Redis::start().unwrap();
+    let platform = Platform::with(redis.url(), servers::RabbitMq::shared().virtual_host());
+    let (one, two) = (platform.start().await, platform.start().await);
+    let (ada, bob, cleo) = (Person::new(), Person::new(), Person::new());
+    one.group(&ada, &[&bob, &cleo]).await;
+    let client = Client::start();
+    let of_ada = client.connect(&one.url, &ada.token).await;
+    let of_bob = client.connect(&two.url, &bob.token).await;
+    of_ada.wait_until("presence", |told| *told == json!({"userId": bob.id, "online": true})).await;
+    redis.kill();
+    // No less makes what was written before expire.
+    tokio::time::sleep(Duration::from_secs(42)).await;
+    redis.restart().unwrap();
+    // That Cleo is there is noticed by comparing who is online, which begins after every replica has said who is.
+    let mut redis =
+        redis::Client::open(platform.redis_url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let until = (Timestamp::now() + Duration::from_hours(1)).as_millisecond();
+    redis::cmd("ZADD").arg("chat:online").arg(until).arg(cleo.id.to_string()).exec_async(&mut redis).await.unwrap();
+    for (socket, other) in [(&of_ada, bob.id), (&of_bob, ada.id)] {
+        socket.wait_until("presence", |told| *told == json!({"userId": cleo.id, "online": true})).await;
+        assert!(!socket.received("presence").contains(&json!({"userId": other, "online": false})));
+        assert!(socket.received("disconnect").is_empty());
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_unheard_is_found_even_if_it_cannot_be_looked_up_at_first() {
+    const MAY_NOT: &str = "~chat:* resetchannels &chat:* &auth:* +@all -@dangerous";
+    const MAY: &str = "%R~auth:revoked:*";
+    let users = format!("user default on nopass ~* &* +@all\nuser chat on >secret {MAY_NOT} {MAY}\n");
+    let redis = servers::Redis::start_with_users(&users).unwrap();
+    let platform = Platform::with(redis.url_for("chat", "secret"), servers::RabbitMq::shared().virtual_host());
+    let replica = platform.start().await;
+    let ada = Person::new();
+    let client = Client::start();
+    let socket = client.connect(&replica.url, &ada.token).await;
+    let admin = redis::Client::open(format!("redis://{}", redis.address())).unwrap();
+    let mut admin = admin.get_multiplexed_async_connection().await.unwrap();
+
+    let without = ["SETUSER", "chat", "resetkeys", "~chat:*"];
+    redis::cmd("ACL").arg(&without).exec_async(&mut admin).await.unwrap();
+    let revoked = format!("auth:revoked:{}", ada.session);
+    redis::cmd("SET").arg(revoked).arg(1).exec_async(&mut admin).await.unwrap();
+    // Nobody announces it, and who begins to listen again is refused the look.
+    redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").exec_async(&mut admin).await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let log: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query_async(&mut admin).await.unwrap();
+        if format!("{log:?}").contains("auth:revoked:") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nobody looks");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(socket.received("session:revoked").is_empty());
+    redis::cmd("ACL").arg("SETUSER").arg("chat").arg(MAY).exec_async(&mut admin).await.unwrap();
+    socket.wait_for("session:revoked", 1).await;
+    socket.wait_for("disconnect", 1).await;
+    replica.stop().await;
 }
