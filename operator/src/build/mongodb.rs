@@ -105,6 +105,9 @@ setParameter:
   diagnosticDataCollectionEnabled: false
   # Time to hand over and to let clients go when told to stop; 15 s by default, all of which a member waits at every restart.
   shutdownTimeoutMillisForSignaledShutdown: 5000
+  # What a pod that was killed had begun keeps others from the same documents for so long, and half as long again until it is looked at; 60 s
+  # by default. Services try again for 20 s, and what they begin takes milliseconds.
+  transactionLifetimeLimitSeconds: 10
 ",
         set = Names::REPLICA_SET,
         cache = cache_gibibytes(memory_mebibytes),
