@@ -120,7 +120,6 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     media::a_file_is_refused_to_who_does_not_own_it,
     notifications::who_was_away_finds_a_notification_and_an_e_mail,
     notifications::who_was_there_gets_no_notification,
-    notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
     tracing::one_trace_goes_from_the_edge_to_the_consumer_in_logs_and_to_the_collector,
     browser::two_people_register_in_a_browser_and_chat_live,
     browser::a_page_shows_what_every_service_answers_and_loads_nothing_from_elsewhere,
@@ -134,6 +133,8 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     gateway::requests_are_spread_over_every_pod_of_a_service,
     chat::kubectl_scale_makes_two_chat_pods_whose_people_see_one_another_live_and_one_pod_again,
     chat::who_was_on_a_chat_pod_that_died_goes_on_with_the_other_and_misses_nothing,
+    rotation::a_new_revision_rotates_the_signing_keys_under_load_and_nobody_notices,
+    rotation::message_keys_rotate_and_every_data_key_is_wrapped_by_the_new_one,
     scaling::an_autoscaler_switched_on_and_off_never_leaves_fewer_pods_than_wanted,
     scaling::what_others_write_on_pods_and_what_the_document_adds_to_them_are_both_kept,
     scaling::affinity_that_no_pod_can_have_is_told_of_and_nothing_restarts,
@@ -150,6 +151,10 @@ pub(crate) const ALL: &[Scenario] = scenarios![
     operator::an_operator_killed_in_the_middle_of_a_change_is_followed_by_one_that_finishes_it,
     operator::an_operator_of_one_namespace_needs_a_role_alone_and_tells_of_a_right_it_lacks,
     operator::an_api_server_away_for_a_minute_stops_nobody_from_chatting_and_the_operator_recovers,
+    upgrade::a_platform_that_names_no_release_keeps_its_own_and_one_that_is_older_or_skips_is_refused,
+    upgrade::a_release_whose_images_cannot_be_pulled_stops_before_anything_changes_and_is_returned_from,
+    upgrade::an_upgrade_that_stops_at_the_gateway_leaves_the_old_one_serving_and_goes_on_with_the_next_release,
+    upgrade::an_upgrade_under_load_loses_no_message_and_changes_one_group_after_the_other,
     deletion::a_deleted_platform_leaves_only_its_data_which_a_new_one_takes_up,
     data::one_of_each_grows_to_three_of_each_under_continuous_writes,
     mongodb::three_members_become_five_and_three_again_under_continuous_writes,
@@ -186,18 +191,13 @@ pub(crate) fn prepare() -> Result<()> {
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
     rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,
-    rotation::a_new_revision_rotates_the_signing_keys_under_load_and_nobody_notices,
-    rotation::message_keys_rotate_and_every_data_key_is_wrapped_by_the_new_one,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
-    upgrade::a_platform_that_names_no_release_keeps_its_own_and_one_that_is_older_or_skips_is_refused,
-    upgrade::a_release_whose_images_cannot_be_pulled_stops_before_anything_changes_and_is_returned_from,
-    upgrade::an_upgrade_that_stops_at_the_gateway_leaves_the_old_one_serving_and_goes_on_with_the_next_release,
-    upgrade::an_upgrade_under_load_loses_no_message_and_changes_one_group_after_the_other,
 ];
 
 /// Runs `scenarios` one after the other, printing how each went.

@@ -18,6 +18,8 @@ use crate::progress::Progress;
 const WAVES: [&[&str]; 4] = [&["notification"], &["auth", "chat", "media"], &["gateway"], &["web"]];
 /// A release between the two, of which some images are missing.
 const BROKEN: &str = "0.0.10";
+/// One of which there are none at all.
+const MISSING: &str = "0.0.11";
 /// How long an upgrade may take, and until it is told that it has stopped.
 const LIMIT: Duration = Duration::from_mins(5);
 
@@ -58,10 +60,11 @@ pub(super) fn a_release_whose_images_cannot_be_pulled_stops_before_anything_chan
     let message = ada.send(stage, &conversation, "before")?;
     let before = pods(stage)?;
     let _restored = Restored(stage);
-    stage.change(&json!({"spec": {"version": BROKEN}}))?;
+    stage.change(&json!({"spec": {"version": MISSING}}))?;
     let stalled = wait_until_stopped(stage)?;
     let words = stalled["message"].as_str().unwrap_or_default();
-    let expected = [format!("from {PREVIOUS} to {BROKEN} has stopped"), format!("{PREVIOUS} serves"), ":0.0.10".into()];
+    let expected =
+        [format!("from {PREVIOUS} to {MISSING} has stopped"), format!("{PREVIOUS} serves"), format!(":{MISSING}")];
     for expected in &expected {
         ensure!(words.contains(expected), "{expected:?} is not in {words}");
     }

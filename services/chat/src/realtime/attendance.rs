@@ -51,7 +51,9 @@ impl Attendance {
     pub(super) async fn contacts_online(&self, user: UserId) -> Vec<UserId> {
         let mut contacts = self.contacts(user).await;
         contacts.retain(|contact| *contact != user);
-        self.presence.online(&contacts).await
+        let online = self.presence.online(&contacts).await;
+        self.fanout.shown(online.clone());
+        online
     }
 
     /// Waits until everybody who left has been taken out. Nobody may come any more.

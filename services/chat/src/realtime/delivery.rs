@@ -95,8 +95,9 @@ impl Delivery {
                 () = over.cancelled() => return,
                 Some(input) = self.inputs.recv() => {
                     match input {
-                        // A Redis that has lost what it knew is told again by everybody first. But not for ever, where it comes and goes.
-                        Input::Missed(_) if called.elapsed() < CALL_EVERY * 2 => {
+                        // A Redis that has lost what it knew is told again by everybody first. But not for ever, where it comes and goes, and
+                        // not before the first call: whoever comes until that would count as having been there.
+                        Input::Missed(_) if self.roll_call.has_begun() && called.elapsed() < CALL_EVERY * 2 => {
                             calls.reset_after(RENEW_EVERY + RENEW_EVERY / 2);
                         }
                         Input::Called(Err(_)) => calls.reset_after(CALL_AGAIN),
@@ -132,6 +133,7 @@ impl Delivery {
             }
             Input::Looked(look, found) => self.looked(look, found),
             Input::Called(answered) => self.called(answered),
+            Input::Shown(online) => online.into_iter().for_each(|user| self.roll_call.told(user, true)),
             Input::Untold(user, online) => self.roll_call.told(user, !online),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use contract::id::UserId;
 use mongodb::bson;
 use runtime::connect::Redis;
 use runtime::connect::redis::Heard;
@@ -62,6 +63,11 @@ impl Fanout {
         if self.publications.try_send(live).is_err() {
             tracing::warn!("Redis does not keep up; other replicas will fetch what they miss");
         }
+    }
+
+    /// Somebody was shown here that these are online.
+    pub(super) fn shown(&self, online: Vec<UserId>) {
+        self.inlet.shown(online);
     }
 }
 

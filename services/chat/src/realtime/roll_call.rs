@@ -31,6 +31,11 @@ impl RollCall {
         }
     }
 
+    /// Whether the first call has been made.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun || self.under_way
+    }
+
     /// Begins a call; false if one is under way.
     pub(super) fn begin(&mut self) -> bool {
         if std::mem::replace(&mut self.under_way, true) {
