@@ -52,6 +52,12 @@ pub(super) fn who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_
 }
 
 fn be_pushed(stage: &Stage) -> Result<()> {
+    // The pod of before knows of no push, and takes messages until it has gone.
+    until("the pod that does not push is gone", LIMIT, || {
+        let pods = stage.of_component("pods", "notification")?;
+        ensure!(pods.len() == 1, "there are {} pods", pods.len());
+        Ok(())
+    })?;
     let (ada, ben, conversation) = two_in_conversation(stage)?;
     let phone = unique("bens-phone");
     let device = json!({"token": phone, "platform": "android", "name": "Ben's phone"});
