@@ -32,13 +32,12 @@ pub(super) fn measure(cluster: Cluster, progress: &Progress) -> Result<Table> {
 /// One of each, and how it grows.
 fn small(stage: &Stage, progress: &Progress, table: &mut Table) -> Result<()> {
     let document = stage.document();
-    let mut ready = vec![stage.ready_after];
-    let (mut three, mut five) = (Vec::new(), Vec::new());
+    let (mut ready, mut three, mut five) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        if round > 1 {
-            stage.replace_platform(document.clone())?;
-            ready.push(stage.next_ready_after.get().context("it was not timed")?);
-        } else {
+        // Anew in the first round as well: on a cluster that was kept, one may have been there.
+        stage.replace_platform(document.clone())?;
+        ready.push(stage.next_ready_after.get().context("it was not timed")?);
+        if round == 1 {
             memory(stage, "one of each, just ready", table)?;
         }
         three.push(grow(stage, 3)?);
