@@ -15,6 +15,8 @@ pub struct Operation {
     pub method: String,
     /// With `{names}` for parameters.
     pub path: String,
+    /// The service that answers it.
+    pub service: String,
     /// Whether it is for everybody, without a token.
     pub is_open: bool,
 }
@@ -71,6 +73,7 @@ pub fn operations(document: &Value) -> Result<Vec<Operation>> {
                 id: id.to_owned(),
                 method: method.to_uppercase(),
                 path: path.clone(),
+                service: operation["tags"][0].as_str().unwrap_or_default().to_owned(),
                 is_open: operation["security"] == json!([]),
             });
         }

@@ -71,7 +71,10 @@ fn installed(cache: &Cache) -> Result<PathBuf> {
 /// Debian keeps what this needs apart from Python.
 fn make_environment(folder: &Path) -> Result<()> {
     let make = || Run::new("python3").args(["-m", "venv", "--clear"]).arg(folder);
-    if !make().succeeds() && on_path("apt-get").is_some() {
+    if make().succeeds() {
+        return Ok(());
+    }
+    if on_path("apt-get").is_some() {
         packages::install(&["python3-venv"])?;
     }
     make().execute().context("cannot make a Python environment: install Python 3.10 or newer with venv")

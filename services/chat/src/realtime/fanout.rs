@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
-use super::inlet::Inlet;
+use super::inlet::{Inlet, Input};
 use super::revocation::{REVOCATIONS, Revocations};
 
 const CHANNEL: &str = "chat:fanout";
@@ -67,7 +67,7 @@ impl Fanout {
 
     /// Somebody was shown here that these are online.
     pub(super) fn shown(&self, online: Vec<UserId>) {
-        self.inlet.shown(online);
+        self.inlet.send(Input::Shown(online));
     }
 }
 

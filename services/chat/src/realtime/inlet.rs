@@ -29,7 +29,7 @@ pub(super) enum Input {
     Looked(Look, Result<Vec<StoredConversation>, StoreError>),
     /// Who is online.
     Called(Result<HashSet<UserId>, RedisError>),
-    /// Somebody was shown that these are online.
+    /// Somebody was shown that these are online: should they go and nobody tell of it, that is to be noticed.
     Shown(Vec<UserId>),
     /// Those whom it concerns could not be told that a user came or went.
     Untold(UserId, bool),
@@ -55,11 +55,6 @@ impl Inlet {
     /// For so long, nothing was heard of what the other replicas said.
     pub fn missed(&self, deaf_for: Duration) {
         self.send(Input::Missed(deaf_for));
-    }
-
-    /// Somebody was shown that these are online: should they go and nobody tell of it, that is to be noticed.
-    pub(super) fn shown(&self, online: Vec<UserId>) {
-        self.send(Input::Shown(online));
     }
 
     pub(super) fn send(&self, input: Input) {
