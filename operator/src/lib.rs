@@ -13,6 +13,7 @@ pub mod apply;
 pub mod asked;
 pub mod build;
 pub mod client;
+pub mod document;
 pub mod lease;
 pub mod observe;
 pub mod proven;

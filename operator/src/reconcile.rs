@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Resource as _, ResourceExt as _};
@@ -15,6 +14,7 @@ use tracing::Instrument as _;
 use crate::api::{ChatPlatform, ChatPlatformStatus};
 use crate::asked::Asked;
 use crate::build::{Applied, Component, HorizontalPodAutoscaler, Resources};
+use crate::document::{Document, Unreadable};
 use crate::lease::Leadership;
 use crate::observe::Observed;
 use crate::proven::{HOLDS_OF_OTHERS, Proven, Provisioned};
@@ -166,7 +166,7 @@ async fn agree(
 }
 
 /// One look at one platform. Every line that is logged meanwhile carries the id by which the run is found from its duration.
-pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Document>, context: Arc<Context>) -> Result<Action, Error> {
     let trace = Trace::new();
     // As an error, so that it is there with errors even where nothing less is logged.
     let run = tracing::error_span!(
@@ -189,19 +189,15 @@ pub async fn reconcile(object: Arc<DeserializeGuard<ChatPlatform>>, context: Arc
     .await
 }
 
-async fn look(
-    object: Arc<DeserializeGuard<ChatPlatform>>,
-    context: Arc<Context>,
-    trace: Trace,
-) -> Result<Action, Error> {
+async fn look(object: Arc<Document>, context: Arc<Context>, trace: Trace) -> Result<Action, Error> {
     context.still_leads()?;
     // Everything it owns goes with it; there is nothing left to make. It may be paused, or past reading: the cluster removes it all the same.
     if object.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let document = match &object.0 {
-        Ok(document) => document,
-        Err(invalid) => return unreadable(invalid, &context).await,
+    let document = match &*object {
+        Document::Readable(document) => document,
+        Document::Unreadable(what) => return unreadable(what, &context).await,
     };
     if document.spec.paused {
         context.report(document, Outcome::Paused).await?;
@@ -251,18 +247,16 @@ fn rest(document: &ChatPlatform, platform: &Platform, applied: &Resources<Applie
 
 /// When to try again after an error.
 #[expect(clippy::needless_pass_by_value, reason = "the controller calls it so")]
-pub fn error_policy(object: Arc<DeserializeGuard<ChatPlatform>>, _error: &Error, context: Arc<Context>) -> Action {
+pub fn error_policy(object: Arc<Document>, _error: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.retry(object.meta().uid.as_deref()))
 }
 
 /// A document stored under another definition, which the types of this operator cannot hold.
-async fn unreadable(invalid: &InvalidObject, context: &Context) -> Result<Action, Error> {
-    let mut document = ChatPlatform::new(
-        invalid.metadata.name.as_deref().unwrap_or_default(),
-        crate::api::ChatPlatformSpec::default(),
-    );
-    document.metadata = invalid.metadata.clone();
-    let message = format!("the document cannot be read: {}", invalid.error);
+async fn unreadable(what: &Unreadable, context: &Context) -> Result<Action, Error> {
+    let mut document =
+        ChatPlatform::new(what.metadata.name.as_deref().unwrap_or_default(), crate::api::ChatPlatformSpec::default());
+    document.metadata = what.metadata.clone();
+    let message = format!("the document cannot be read: {}", what.error);
     context.report(&document, Outcome::Unreadable { message: &message }).await?;
     Ok(Action::await_change())
 }
@@ -310,7 +304,7 @@ impl Context {
     }
 
     /// The watch has told of a document that is new or has changed.
-    pub fn saw(&self, document: &DeserializeGuard<ChatPlatform>) {
+    pub fn saw(&self, document: &Document) {
         let (Some(uid), None) = (&document.meta().uid, &document.meta().deletion_timestamp) else { return };
         let mut memory = self.memory();
         memory.entry(uid.clone()).or_default().generation = document.meta().generation;

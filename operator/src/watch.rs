@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{ApiResource, DeserializeGuard, PartialObjectMeta};
+use kube::core::{ApiResource, PartialObjectMeta};
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{PredicateConfig, WatchStreamExt as _, predicates, watcher};
@@ -21,11 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use news::News;
 
-use crate::api::ChatPlatform;
 use crate::build::{HorizontalPodAutoscaler, Optional, labels};
+use crate::document::Document;
 use crate::reconcile::{Context, error_policy, reconcile};
-
-type Document = DeserializeGuard<ChatPlatform>;
 
 /// Platforms that are worked on at once.
 const AT_ONCE: u16 = 4;
@@ -150,14 +148,15 @@ fn platform_of(object: &PartialObjectMeta) -> Option<ObjectRef<Document>> {
 /// The platforms whose documents name a Secret.
 fn naming(documents: &Store<Document>, secret: &PartialObjectMeta) -> Vec<ObjectRef<Document>> {
     let (name, namespace) = (secret.metadata.name.as_deref(), secret.metadata.namespace.as_deref());
-    let names = |document: &ChatPlatform| {
+    let names = |document: &Document| {
+        let Document::Readable(document) = document else { return false };
         let is_issued = document.issued_secret().as_deref() == name;
         name.is_some_and(|name| is_issued || document.spec.named_secrets().any(|named| named == name))
     };
     documents
         .state()
         .iter()
-        .filter(|document| document.namespace().as_deref() == namespace && document.0.as_ref().is_ok_and(names))
+        .filter(|document| document.namespace().as_deref() == namespace && names(document))
         .map(|document| ObjectRef::from_obj(document.as_ref()))
         .collect()
 }

@@ -63,6 +63,22 @@ pub const TRAEFIK: Tool =
 /// The definitions of the Gateway API that it is made for.
 pub const GATEWAY_API: (&str, &str) = ("sigs.k8s.io/gateway-api", "v1.6.1");
 
+/// Enforces network policies, for the scenarios that ask for it by name: kind's own network does, that of these nodes does not.
+pub const KUBE_ROUTER: Tool = Tool {
+    name: "kube-router",
+    module: "github.com/cloudnativelabs/kube-router/v2",
+    version: "v2.1.0",
+    package: "/cmd/kube-router",
+};
+
+/// Serves metrics that it is told, as adapters of monitoring systems serve theirs, for the scenario that asks for it by name.
+pub const TEST_ADAPTER: Tool = Tool {
+    name: "test-adapter",
+    module: "sigs.k8s.io/custom-metrics-apiserver",
+    version: "v1.37.0",
+    package: "/test-adapter",
+};
+
 /// The definitions of cert-manager.
 pub const CERT_MANAGER: (&str, &str) = ("github.com/cert-manager/cert-manager", "v1.21.2");
 

@@ -74,6 +74,18 @@ const COMPILED: [Image; 5] = [
 ];
 
 /// For the scenarios that ask for it by name: no node holds it beforehand.
+pub const KUBE_ROUTER: Image = Image {
+    name: "docker.io/cloudnativelabs/kube-router:v2.1.0",
+    folder: "kube-router",
+    ingredient: Ingredient::Tool(&go::KUBE_ROUTER),
+};
+/// Likewise. There is no official one.
+pub const TEST_ADAPTER: Image = Image {
+    name: "chatplatform.invalid/test-adapter:v1.37.0",
+    folder: "test-adapter",
+    ingredient: Ingredient::Tool(&go::TEST_ADAPTER),
+};
+/// Likewise.
 pub const TRAEFIK: Image =
     Image { name: "docker.io/library/traefik:v3.7.13", folder: "traefik", ingredient: Ingredient::Tool(&go::TRAEFIK) };
 
@@ -139,10 +151,12 @@ pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> R
     ensure_all(cache, progress, docker, &COMPILED)
 }
 
-/// Builds [`TRAEFIK`], and first the program in it, which takes many minutes.
-pub fn ensure_traefik(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
-    go::ensure(cache, progress, &go::TRAEFIK)?;
-    ensure_all(cache, progress, docker, &[TRAEFIK])
+/// Builds an image that no node holds beforehand, and first the program in it, which takes many minutes.
+pub fn ensure_by_name(cache: &Cache, progress: &Progress, docker: &Docker, image: Image) -> Result<()> {
+    if let Ingredient::Tool(tool) = image.ingredient {
+        go::ensure(cache, progress, tool)?;
+    }
+    ensure_all(cache, progress, docker, &[image])
 }
 
 /// Two at a time: while one waits for a registry, the other unpacks.

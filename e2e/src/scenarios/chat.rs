@@ -125,7 +125,7 @@ fn on_every_chat_pod(stage: &Stage, people: [&Person; 2]) -> Result<Vec<Socket>>
     bail!("{MOST} sockets are all on one pod")
 }
 
-fn sockets_on(stage: &Stage, pod: &str) -> Result<u64> {
+pub(super) fn sockets_on(stage: &Stage, pod: &str) -> Result<u64> {
     let metrics = metrics(stage, pod)?;
     let value = metrics.lines().find_map(|line| line.strip_prefix("chat_sockets "));
     value.context("there is no chat_sockets")?.parse().context("chat_sockets is no number")
@@ -135,6 +135,6 @@ fn connections(sockets: &mut [Socket]) -> Result<Vec<u64>> {
     sockets.iter_mut().map(Socket::connections).collect()
 }
 
-fn chat_pods(stage: &Stage) -> Result<Vec<String>> {
+pub(super) fn chat_pods(stage: &Stage) -> Result<Vec<String>> {
     pods_of(stage, "chat")?.iter().map(|pod| Ok(name_of(pod)?.to_owned())).collect()
 }

@@ -67,15 +67,19 @@ pub(super) struct Span {
     pub(super) parent: String,
 }
 
-/// The spans of a trace that have arrived.
-pub(super) fn spans_of(site: &Site, trace: &str) -> Result<Vec<Span>> {
+/// Everything that has arrived, in the protocol's form.
+pub(super) fn received(site: &Site) -> Result<Vec<Vec<u8>>> {
     let path = format!("/api/v1/namespaces/{}/services/collector:otlp/proxy/", site.namespace);
     let listed = site.cluster.kubectl(["get", "--raw", &path])?;
     let bodies: Vec<String> = serde_json::from_str(&listed).context("the collector does not list what it has")?;
+    bodies.iter().map(|body| Ok(STANDARD.decode(body)?)).collect()
+}
+
+/// The spans of a trace that have arrived.
+pub(super) fn spans_of(site: &Site, trace: &str) -> Result<Vec<Span>> {
     let mut found = Vec::new();
-    for body in bodies {
-        let request =
-            ExportTraceServiceRequest::decode(STANDARD.decode(body)?.as_slice()).context("no traces of OTLP")?;
+    for body in received(site)? {
+        let request = ExportTraceServiceRequest::decode(body.as_slice()).context("no traces of OTLP")?;
         for of_one in request.resource_spans {
             let attributes = of_one.resource.map(|resource| resource.attributes).unwrap_or_default();
             let name = attributes.into_iter().find(|attribute| attribute.key == "service.name");

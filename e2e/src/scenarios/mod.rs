@@ -1,6 +1,7 @@
 //! What must hold on a cluster, one file a theme. A scenario's name says what is done and what must hold.
 
 mod accounts;
+mod addon;
 pub(crate) mod api_server;
 mod browser;
 mod chat;
@@ -45,6 +46,7 @@ mod rights;
 mod rolling;
 mod rotation;
 mod scaling;
+mod secrecy;
 pub(crate) mod site;
 mod socket;
 mod stage;
@@ -190,7 +192,12 @@ pub(crate) fn prepare() -> Result<()> {
 
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
+    secrecy::no_server_log_or_trace_has_a_word_of_what_people_write,
+    secrecy::no_secret_of_the_platform_is_told_by_anything_but_its_secrets,
+    refusals::a_document_from_before_a_rule_is_told_of_and_nothing_that_runs_is_touched,
+    scaling::chat_is_scaled_by_its_connections_where_an_adapter_tells_of_them,
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    network::a_platform_all_of_whose_pods_start_anew_under_enforced_policies_serves_people,
     notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,

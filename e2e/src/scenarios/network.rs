@@ -1,14 +1,19 @@
-//! Who reaches whom. It takes a cluster whose network enforces network policies: kind's own does, that of `e2e/offline` does not.
+//! Who reaches whom. It takes a network that enforces network policies: kind's own does, that of `e2e/offline` is given a program for it.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::Stage;
 use super::faults::pods_of;
 use super::wait::until;
+use super::{Stage, accounts, addon, identity, media, messages, notifications};
+use crate::offline::images::KUBE_ROUTER;
+use crate::source;
 
+/// The namespace of what enforces network policies.
+const ENFORCER: &str = "kube-router";
 /// A pod that has nothing to do with the platform.
 const NAME: &str = "stranger";
 /// What everybody reaches.
@@ -32,6 +37,7 @@ const REACHES_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn a_pod_that_is_not_of_the_platform_reaches_no_server(stage: &Stage) -> Result<()> {
     stage.wait_until_ready()?;
+    let _enforced = Enforced::begin(stage)?;
     let _gone = Gone(stage);
     let redis = &pods_of(stage, "redis")?[0];
     stage.apply(&stranger(&redis["spec"]["containers"][0]["image"]).to_string())?;
@@ -53,6 +59,69 @@ pub(super) fn a_pod_that_is_not_of_the_platform_reaches_no_server(stage: &Stage)
     }
     ensure!(reached.is_empty(), "a stranger reaches {}", reached.join(", "));
     stage.wait_until_ready()
+}
+
+/// What connects while the platform starts is more than what a running one needs.
+pub(super) fn a_platform_all_of_whose_pods_start_anew_under_enforced_policies_serves_people(
+    stage: &Stage,
+) -> Result<()> {
+    stage.wait_until_ready()?;
+    let _enforced = Enforced::begin(stage)?;
+    let ours = format!("--selector=app.kubernetes.io/instance={}", stage.platform);
+    stage.kubectl(["delete", "pods", &ours])?;
+    stage.wait_until_usable()?;
+    accounts::two_people_register_and_log_in(stage)?;
+    identity::one_link_verifies_an_address_and_another_lets_choose_a_new_password(stage)?;
+    messages::three_hundred_messages_emitted_without_waiting_arrive_complete_and_in_order(stage)?;
+    media::a_file_comes_back_byte_for_byte_and_by_range(stage)?;
+    notifications::who_was_away_finds_a_notification_and_an_e_mail(stage)?;
+    stage.wait_until_ready()
+}
+
+/// A network that enforces network policies, for as long as this lives.
+struct Enforced<'a> {
+    stage: &'a Stage,
+    /// What was added for it.
+    manifest: Option<String>,
+}
+
+impl<'a> Enforced<'a> {
+    fn begin(stage: &'a Stage) -> Result<Self> {
+        let cluster = &stage.cluster;
+        if cluster.engine().offline.is_none() {
+            return Ok(Self { stage, manifest: None });
+        }
+        addon::put_image(cluster, KUBE_ROUTER)?;
+        let manifest = fs::read_to_string(source::root()?.join("e2e/manifests/kube-router.yaml"))?;
+        cluster.apply(&manifest)?;
+        let enforced = Self { stage, manifest: Some(manifest) };
+        let rolled_out = ["rollout", "status", "daemonset/kube-router", "--namespace", ENFORCER, "--timeout=120s"];
+        cluster.kubectl(rolled_out)?;
+        Ok(enforced)
+    }
+
+    /// What it wrote into the nodes stays when its pods go.
+    fn clean(&self) -> Result<()> {
+        let cluster = &self.stage.cluster;
+        let pods = cluster.kubectl(["get", "pods", "--namespace", ENFORCER, "--output=name"])?;
+        for pod in pods.lines() {
+            let clean = ["exec", "--namespace", ENFORCER, pod, "--", "kube-router", "--cleanup-config"];
+            cluster.kubectl(clean)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Enforced<'_> {
+    fn drop(&mut self) {
+        let Some(manifest) = &self.manifest else { return };
+        if let Err(error) = self.clean() {
+            // Pods that come later may then be closed to everybody.
+            self.stage.note(format!("rules of network policies are left in the nodes: {error:#}"));
+        }
+        let delete = ["delete", "--ignore-not-found", "--filename", "-"];
+        let _ = self.stage.cluster.kubectl_command(delete).input(manifest).execute();
+    }
 }
 
 /// Whether the stranger can open a connection to a pod of a component.

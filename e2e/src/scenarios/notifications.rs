@@ -74,7 +74,7 @@ fn be_pushed(stage: &Stage) -> Result<()> {
     stage.rest.json("DELETE", &gone, &ben.access_token, &json!({}))?.expect_status(204)
 }
 
-fn notification_of(stage: &Stage, person: &Person, message: &Value) -> Result<Value> {
+pub(super) fn notification_of(stage: &Stage, person: &Person, message: &Value) -> Result<Value> {
     until("a notification", LIMIT, || {
         let all = listed(stage, person)?;
         all.into_iter().find(|found| found["messageId"] == message["id"]).context("there is none of the message")

@@ -63,6 +63,11 @@ impl<'a> Process<'a> {
         processor_time(&self.read("stat")?).context("proc(5) shows no times")
     }
 
+    /// Its arguments and its environment, one a line.
+    pub(crate) fn arguments_and_environment(&self) -> Result<String> {
+        Ok([self.read("cmdline")?, self.read("environ")?].join("\0").replace('\0', "\n"))
+    }
+
     fn read(&self, file: &str) -> Result<String> {
         self.cluster.docker(["exec", &self.node, "cat", &format!("/proc/{}/{file}", self.pid)]).output()
     }

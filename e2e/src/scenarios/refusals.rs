@@ -1,5 +1,7 @@
 //! What is refused at the door, with a message that helps.
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
@@ -12,6 +14,8 @@ use super::Stage;
 use super::api_server::Platforms;
 use crate::platform;
 use crate::source;
+
+pub(super) use stored::a_document_from_before_a_rule_is_told_of_and_nothing_that_runs_is_touched;
 
 /// The table of bad documents, which the operator's own tests read too.
 const TABLE: &str = "operator/tests/refusals";

@@ -1,5 +1,7 @@
 //! How many pods a service has, who says so, and what the document adds to them.
 
+mod connections;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,6 +11,8 @@ use super::Stage;
 use super::faults::{name_of, pods_of};
 use super::wait::until;
 use super::watched::Watched;
+
+pub(super) use connections::chat_is_scaled_by_its_connections_where_an_adapter_tells_of_them;
 
 /// How long an autoscaler may take to look twice: once every 15 seconds, at metrics that are as old.
 const LIMIT: Duration = Duration::from_secs(90);

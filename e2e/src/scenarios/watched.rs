@@ -1,4 +1,4 @@
-//! An object that is watched all the while, so that no value of it is missed, however short it is there.
+//! What is watched all the while, so that nothing of it is missed, however short it is there: a value of an object, or what a program says.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use super::wait::until;
 /// How long it may take until the value that is there has been heard.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
-/// `kubectl get --watch`, for as long as this lives.
+/// A `kubectl` that goes on saying something, for as long as this lives.
 pub(crate) struct Watched {
     process: Child,
     heard: Arc<Mutex<Vec<String>>>,
@@ -25,15 +25,19 @@ impl Watched {
     /// Watches a value of an object, and waits for what it is now; `object` is such as `deployment acme-web`.
     pub(crate) fn begin(site: &Site, object: &[&str], path: &str) -> Result<Self> {
         let output = format!("--output=jsonpath={path}{{\"\\n\"}}");
+        Self::listen(site, &[&["get"], object, &["--watch", &output]].concat())
+    }
+
+    /// Listens to what such a command goes on saying, and waits for its first line.
+    pub(crate) fn listen(site: &Site, command: &[&str]) -> Result<Self> {
         let mut process = Command::new(site.cluster.kubectl_program())
             .env("KUBECONFIG", site.cluster.kubeconfig())
-            .arg("get")
-            .args(object)
-            .args(["--watch", "--namespace", &site.namespace, &output])
+            .args(["--namespace", &site.namespace])
+            .args(command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("cannot start kubectl get {} --watch", object.join(" ")))?;
+            .with_context(|| format!("cannot start kubectl {}", command.join(" ")))?;
         let lines = process.stdout.take().context("kubectl has no standard output")?;
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let kept = heard.clone();

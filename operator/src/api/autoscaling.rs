@@ -31,6 +31,22 @@ pub struct Autoscaling {
     pub behavior: Option<Behavior>,
 }
 
+/// The bounds of a HorizontalPodAutoscaler of the chat service, and what it goes by: of CPU and connections, whichever asks for more pods.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatAutoscaling {
+    /// What every service has.
+    #[serde(flatten)]
+    pub autoscaling: Autoscaling,
+
+    /// How many sockets each pod is to have on average, 1 to 100000: above it pods are added, and below it they are removed. It needs a metrics
+    /// adapter that serves the pods' metric chat_sockets (custom.metrics.k8s.io), such as prometheus-adapter; without one pods are added by
+    /// CPU alone, and none is removed. Default: connections do not count. Change: none of the pods restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 100000").message("write a number of sockets from 1 to 100000"))]
+    pub target_connections: Option<i32>,
+}
+
 /// How fast an autoscaler goes either way.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

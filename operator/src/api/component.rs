@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::autoscaling::Autoscaling;
+use super::autoscaling::{Autoscaling, ChatAutoscaling};
 use super::pod_template::PodTemplate;
 use super::quantity::Quantity;
 use super::rules;
@@ -52,12 +52,13 @@ pub struct Chat {
     #[x_kube(validation = Rule::new("self >= 1 && self <= 20").message("write a number of pods from 1 to 20"))]
     pub replicas: Option<i32>,
 
-    /// Bounds within which a HorizontalPodAutoscaler chooses how many pods run, by the CPU that they use. It needs metrics of pods in the
-    /// cluster, as metrics-server gives them. Sockets stay where they are until they reconnect, so a new pod takes its share slowly.
+    /// Bounds within which a HorizontalPodAutoscaler chooses how many pods run, by the CPU that they use and, if that is wanted, by their
+    /// connections. It needs metrics of pods in the cluster, as metrics-server gives them. Sockets stay where they are until they reconnect,
+    /// so a new pod takes its share slowly.
     /// Default: none, so that replicas counts. Change: none of the pods restarts, and their number stays until it is out of the bounds;
     /// taken out again, it is replicas at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub autoscaling: Option<Autoscaling>,
+    pub autoscaling: Option<ChatAutoscaling>,
 
     /// CPU and memory of each pod.
     /// Default: little, enough for some hundred people; each amount below has its own. Change: rolling restart, and people reconnect.

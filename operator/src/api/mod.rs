@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::Component;
 use crate::validate::MONGODB_VERSION;
 
-pub use autoscaling::{Autoscaling, Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
+pub use autoscaling::{Autoscaling, Behavior, ChatAutoscaling, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
 pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
 pub use email::{Email, EmailTls, SecretRef};
@@ -42,7 +42,7 @@ pub use push::Push;
 pub use quantity::Quantity;
 pub use rotation::{MessageKeysRotation, Rotation, SigningKeysRotation};
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
-pub use settings::{Gateway, Media, Rate, RateLimits};
+pub use settings::{Auth, Gateway, Media, Rate, RateLimits, Registration, RegistrationMode, Sessions};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
 pub use tracing::Tracing;
 
@@ -166,7 +166,7 @@ pub struct ChatPlatformSpec {
 
     /// The auth service: accounts, log-in, tokens. Default: one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Workload>,
+    pub auth: Option<Auth>,
 
     /// The chat service: conversations, messages, Socket.IO. Default: one pod.
     // Written into each document, and its replicas with it.

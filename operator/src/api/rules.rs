@@ -5,7 +5,7 @@
 use kube::core::{Message, Rule};
 
 use super::rotation::EVERY_MOST_HOURS;
-use super::settings::{ORIGINS_MOST, RATE_MOST, UPLOAD_LEAST, UPLOAD_MOST};
+use super::settings::{DOMAINS_MOST, ORIGINS_MOST, RATE_MOST, SESSION_LONGEST, UPLOAD_LEAST, UPLOAD_MOST};
 use crate::build::{Component, labels};
 use crate::validate::default_volume;
 
@@ -68,6 +68,27 @@ pub(super) fn origins() -> Rule {
     // Their number and length are bounds of the schema, without which the rule would cost too much.
     Rule::new(format!("self.all(origin, {fits})"))
         .message(Message::Expression(format!("self.filter(origin, !({fits}))[0] + ' {cure}'")))
+}
+
+/// Domains of addresses. What would be wrong with a list would be told without a value.
+pub(super) fn email_domains() -> Rule {
+    let fits = "domain.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)+$')";
+    let cure = format!("is no domain: write at most {DOMAINS_MOST} in lower case, such as acme.example");
+    Rule::new(format!("self.all(domain, {fits})"))
+        .message(Message::Expression(format!("self.filter(domain, !({fits}))[0] + ' {cure}'")))
+}
+
+/// A session that is not used does not outlast one that is.
+pub(super) fn idle_within_longest() -> Rule {
+    let hours = |text: &str| format!("int({text}.substring(0, {text}.size() - 1)) * ({text}.endsWith('d') ? 24 : 1)");
+    let is_time = |text: &str| format!("{text}.matches('^[0-9]{{1,5}}[hd]$')");
+    let longest = format!("(has(self.longest) ? self.longest : '{SESSION_LONGEST}')");
+    // What is no time is told of at its own field.
+    let (idle, either) = (hours("self.idle"), format!("!{} || !{}", is_time("self.idle"), is_time(&longest)));
+    let cure = format!("raise longest, which is {SESSION_LONGEST} where it is left out, or lower idle");
+    Rule::new(format!("!has(self.idle) || {either} || {idle} <= {}", hours(&longest)))
+        .message(format!("idle is more than longest: {cure}").as_str())
+        .field_path(".idle")
 }
 
 /// Requests.

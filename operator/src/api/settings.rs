@@ -1,6 +1,7 @@
 //! What people may say of the services themselves, besides their pods.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::component::Workload;
@@ -14,6 +15,11 @@ pub(crate) const UPLOAD_MOST: &str = "5Gi";
 pub(crate) const RATE_MOST: i32 = 1_000_000;
 /// The most origins.
 pub(crate) const ORIGINS_MOST: usize = 32;
+/// The most domains of addresses.
+pub(crate) const DOMAINS_MOST: usize = 32;
+/// How long a session lasts where nothing is said of it.
+pub(crate) const SESSION_IDLE: &str = "30d";
+pub(crate) const SESSION_LONGEST: &str = "365d";
 
 /// The gateway service.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -75,6 +81,70 @@ pub struct Rate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::rate())]
     pub burst: Option<i32>,
+}
+
+/// The auth service.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Auth {
+    /// Its pods.
+    #[serde(flatten)]
+    pub workload: Workload,
+
+    /// Who makes accounts. Default: whoever comes. Change: rolling restart of the auth service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+
+    /// How long people stay logged in. Default: 30 days without use, a year at most. Change: rolling restart of the auth service; sessions
+    /// that are open keep their end until they are used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Sessions>,
+}
+
+/// Who makes accounts.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// Open: people make their own accounts. Closed: admins make them (POST /api/v1/admin/users), the first one by
+    /// `kubectl exec deploy/<platform>-auth -- auth invite EMAIL USERNAME`. Accounts that there are stay. Default: Open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<RegistrationMode>,
+
+    /// Domains such as acme.example. People register with addresses of these alone; whom admins invite may have others. At most 32.
+    /// Addresses prove something only where spec.email is set, as mail to them is asked for then. Default: any domain.
+    #[schemars(length(max = 32), inner(length(max = 253)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::email_domains())]
+    pub email_domains: Option<Vec<String>>,
+}
+
+/// Whether people make their own accounts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum RegistrationMode {
+    /// They do.
+    #[default]
+    Open,
+    /// Admins make them.
+    Closed,
+}
+
+/// How long people stay logged in.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::idle_within_longest())]
+pub struct Sessions {
+    /// How long a session lasts that nobody uses, a number of hours or days such as 12h or 30d, at most 3650d.
+    /// Default: 30d, or longest where that is less.
+    #[schemars(length(max = 6))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::every())]
+    pub idle: Option<String>,
+
+    /// How long a session lasts however often it is used, such as 90d; idle is not longer. Default: 365d.
+    #[schemars(length(max = 6))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rules::every())]
+    pub longest: Option<String>,
 }
 
 /// The media service.

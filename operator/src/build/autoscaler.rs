@@ -1,4 +1,4 @@
-//! Autoscalers: how many pods of a component run where that depends on how much CPU they use.
+//! Autoscalers: how many pods of a component run where that depends on how much CPU they use, or on their connections.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2;
@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::component::Component;
 use super::labels;
 use crate::validate::{Autoscaling, Platform};
+
+/// The chat service's own metric of its connections, as a metrics adapter serves it.
+const SOCKETS: &str = "chat_sockets";
 
 /// A `HorizontalPodAutoscaler` of `autoscaling/v2`. What it wants and tells is kept as it is written: the types of all that one can go by
 /// are many, and their code would be for one field of them.
@@ -106,6 +109,10 @@ fn autoscaler(
             "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": autoscaling.cpu_percent}},
         }],
     });
+    if let (Some(connections), Some(metrics)) = (autoscaling.connections, spec["metrics"].as_array_mut()) {
+        let target = json!({"type": "AverageValue", "averageValue": connections.to_string()});
+        metrics.push(json!({"type": "Pods", "pods": {"metric": {"name": SOCKETS}, "target": target}}));
+    }
     if let Some(behavior) = &autoscaling.behavior {
         spec["behavior"] = json!(behavior);
     }
@@ -142,6 +149,21 @@ mod tests {
         assert_eq!((&autoscaler.spec["minReplicas"], &autoscaler.spec["maxReplicas"]), (&json!(2), &json!(5)));
         assert_eq!(autoscaler.spec["metrics"][0]["resource"]["target"]["averageUtilization"], 80);
         assert!(autoscaler.spec.get("behavior").is_none());
+    }
+
+    #[test]
+    fn chat_goes_by_its_sockets_too_if_that_is_said() {
+        let metrics = |autoscaling: Value| {
+            let chat = json!({"host": "a.example", "chat": {"autoscaling": autoscaling}});
+            let resources = crate::build::build(&platform("acme", &chat));
+            resources.autoscalers[0].spec["metrics"].as_array().unwrap().clone()
+        };
+        assert_eq!(metrics(json!({"maxReplicas": 5})).len(), 1);
+        let both = metrics(json!({"maxReplicas": 5, "targetConnections": 4000}));
+        assert_eq!(both[0]["resource"]["name"], "cpu");
+        let pods =
+            json!({"metric": {"name": "chat_sockets"}, "target": {"type": "AverageValue", "averageValue": "4000"}});
+        assert_eq!(both[1], json!({"type": "Pods", "pods": pods}));
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub(super) fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// A domain of e-mail addresses, in lower case: at least two labels.
+pub(super) fn is_domain(text: &str) -> bool {
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_dashed)
+}
+
 /// The name of a Secret, a `StorageClass` or another object.
 pub(super) fn is_object_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dashed)

@@ -211,6 +211,12 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Limits of the gateway, by kind of request: requests a minute, and at once. The gateway has its own for others.
     pub rates: BTreeMap<&'static str, (i32, i32)>,
+    /// Whether people make their own accounts, if that is said.
+    pub registration_open: Option<bool>,
+    /// The domains of their addresses; none for any.
+    pub email_domains: Vec<String>,
+    /// How long a session lasts without use, and at most, in hours, if that is said.
+    pub session_hours: (Option<i64>, Option<i64>),
     /// The largest file in bytes, if it is not the media service's own limit.
     pub upload_bytes: Option<u64>,
     /// Where traces go, if anywhere.
@@ -245,6 +251,8 @@ pub struct Autoscaling {
     pub most: i32,
     /// CPU that the pods use on average, in percent of what they request.
     pub cpu_percent: i32,
+    /// Sockets that the pods have on average, if they count.
+    pub connections: Option<i32>,
     /// How fast it goes either way, if that is said.
     pub behavior: Option<Behavior>,
 }

@@ -61,13 +61,6 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         check.secret(external.field, external.secret);
     }
     let running = document.status.as_ref().and_then(|status| status.version.as_deref());
-    let chat = spec.chat.clone().unwrap_or_default();
-    let chat = api::Workload {
-        replicas: chat.replicas,
-        resources: chat.resources,
-        pod_template: chat.pod_template,
-        autoscaling: chat.autoscaling,
-    };
     let parsed = Parsed {
         version: check.version(spec.version.as_deref(), running),
         images: check.images(spec.images.as_ref()),
@@ -75,8 +68,8 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         exposure: check.exposure(spec.exposure.as_ref()),
         edge: check.workload(Component::Edge, spec.edge.as_ref()),
         gateway: check.workload(Component::Gateway, spec.gateway.as_ref().map(|gateway| &gateway.workload)),
-        auth: check.workload(Component::Auth, spec.auth.as_ref()),
-        chat: check.workload(Component::Chat, Some(&chat)),
+        auth: check.workload(Component::Auth, spec.auth.as_ref().map(|auth| &auth.workload)),
+        chat: check.chat(spec.chat.clone().unwrap_or_default()),
         media: check.workload(Component::Media, spec.media.as_ref().map(|media| &media.workload)),
         notification: check.workload(Component::Notification, spec.notification.as_ref()),
         web: check.workload(Component::Web, spec.web.as_ref()),

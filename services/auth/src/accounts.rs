@@ -193,17 +193,32 @@ impl From<&Username> for DisplayName {
     }
 }
 
+impl Email {
+    /// What follows the @.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_local, domain)| domain)
+    }
+
+    /// Whether addresses can be of this domain.
+    #[must_use]
+    pub fn is_domain(text: &str) -> bool {
+        text.len() <= 253 && text.contains('.') && text.split('.').all(is_domain_label)
+    }
+}
+
+fn is_domain_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.chars().all(|character| character.is_alphanumeric() || character == '-')
+}
+
 fn email_fault(text: &str) -> Option<&'static str> {
     const NOT_AN_ADDRESS: Option<&str> = Some("is not an e-mail address");
     let (local, domain) = text.rsplit_once('@').unwrap_or_default();
     let allowed = |character: char| {
         !character.is_whitespace() && !character.is_control() && !"@,;:<>()[]\\\"".contains(character)
-    };
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|character| character.is_alphanumeric() || character == '-')
     };
     if text.len() > 254 || local.len() > 64 {
         return Some("is too long for an e-mail address");
@@ -213,8 +228,7 @@ fn email_fault(text: &str) -> Option<&'static str> {
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..");
-    let domain_is_fine = domain.contains('.') && domain.split('.').all(is_label);
-    if local_is_fine && domain_is_fine { None } else { NOT_AN_ADDRESS }
+    if local_is_fine && Email::is_domain(domain) { None } else { NOT_AN_ADDRESS }
 }
 
 fn username_fault(text: &str) -> Option<&'static str> {

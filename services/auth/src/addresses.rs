@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::accounts::{Account, DisplayName, Email, UniqueName};
 use crate::events::Events;
 use crate::one_time::{Issued, Purpose, Token};
+use crate::settings::Settings;
 use crate::store::users::WriteUserError;
-use crate::store::{OneTimeStore, UserStore};
+use crate::store::{OneTimeStore, Store, UserStore};
 
 /// How long somebody may log in before mail to their address has been shown to arrive.
 pub const VERIFY_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -53,6 +54,12 @@ pub enum Change {
 }
 
 impl Addresses {
+    /// Addresses of the accounts in `store`.
+    #[must_use]
+    pub fn new(settings: &Settings, store: &Store, events: Events) -> Self {
+        Self { users: store.users.clone(), tokens: store.one_time.clone(), events, mail: settings.email.enabled }
+    }
+
     /// Until when an account made at `now` has to show that mail arrives.
     #[must_use]
     pub fn verify_by(&self, now: Timestamp) -> Option<Timestamp> {

@@ -43,6 +43,8 @@ pub struct Actor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Act {
+    /// The account was made for the user, who chooses its password.
+    UserInvited,
     /// The user can no longer log in.
     UserDisabled {
         /// Why, in the words of who did it.

@@ -37,6 +37,8 @@ pub enum Purpose {
     ChangeEmail,
     /// To choose a new password.
     ResetPassword,
+    /// To choose the first password of an account that an admin made.
+    Invitation,
     /// To take the second step of a log-in.
     SecondStep,
 }
@@ -65,6 +67,7 @@ impl Purpose {
         match self {
             Self::VerifyEmail => SignedDuration::from_hours(24),
             Self::ChangeEmail | Self::ResetPassword => SignedDuration::from_hours(1),
+            Self::Invitation => SignedDuration::from_hours(7 * 24),
             Self::SecondStep => SignedDuration::from_mins(5),
         }
     }
@@ -76,8 +79,8 @@ impl Purpose {
         match self {
             Self::VerifyEmail | Self::ChangeEmail => Some(5),
             Self::ResetPassword => Some(3),
-            // Whoever gets one knows the password; a bound would let them keep the owner out.
-            Self::SecondStep => None,
+            // The one is made with the account. Whoever gets the other knows the password; a bound would let them keep the owner out.
+            Self::Invitation | Self::SecondStep => None,
         }
     }
 }

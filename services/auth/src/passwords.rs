@@ -78,16 +78,19 @@ impl Passwords {
         Ok(())
     }
 
-    /// Keeps `new` as the password of the account that `token` was sent to, and ends all its sessions. A second step
-    /// stays: who reads somebody's mail does not have their phone.
+    /// Keeps `new` as the password of the account that `token` was sent to or made with, and ends all its sessions. A second
+    /// step stays: who reads somebody's mail does not have their phone.
     pub async fn reset(&self, token: &Token, new: &str) -> Result<(), PasswordError> {
         let now = self.events.now();
         // Read first: a password that may not be chosen uses nothing up.
-        let issued = self.tokens.get(token, Purpose::ResetPassword, now).await?.ok_or(PasswordError::BadToken)?;
+        let issued = match self.tokens.get(token, Purpose::ResetPassword, now).await? {
+            Some(issued) => issued,
+            None => self.tokens.get(token, Purpose::Invitation, now).await?.ok_or(PasswordError::BadToken)?,
+        };
         let account = self.owner(&issued).await?;
         let password = chosen(&account, new)?;
         let hash = self.hasher.hash(password).await?;
-        self.tokens.take(token, Purpose::ResetPassword, now).await?.ok_or(PasswordError::BadToken)?;
+        self.tokens.take(token, issued.purpose, now).await?.ok_or(PasswordError::BadToken)?;
         self.replace(&account, &hash, now).await?;
         if let Some(email) = &issued.email {
             self.users.verify_email(account.id, email, now).await?;

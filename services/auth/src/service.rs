@@ -61,18 +61,13 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let revoked = Relay::new(&store.sessions.collection(), publisher, clock.clone());
 
     let revocations = Revocations::new(redis.clone(), store.sessions.clone());
-    let sessions = Sessions::new(store.sessions.clone(), revocations.clone(), revoked.waker(), clock.clone());
+    let sessions =
+        Sessions::new(store.sessions.clone(), revocations.clone(), revoked.waker(), settings.sessions, clock.clone());
     let events = Events::new(told.waker(), clock.clone());
     let lockout = Lockout::new(redis.clone());
     let mail = settings.email.enabled;
-    let addresses =
-        Addresses { users: store.users.clone(), tokens: store.one_time.clone(), events: events.clone(), mail };
-    let registrar = Registrar {
-        users: store.users.clone(),
-        hasher: hasher.clone(),
-        addresses: addresses.clone(),
-        events: events.clone(),
-    };
+    let addresses = Addresses::new(settings, &store, events.clone());
+    let registrar = Registrar::new(settings, &store, hasher.clone(), events.clone());
     let second_steps = SecondSteps {
         users: store.users.clone(),
         keys: Watched::load(&settings.account_keys.file, KeyRing::parse)?,

@@ -4,6 +4,7 @@ use contract::event::{Envelope, RevocationReason, SessionRevoked};
 use contract::id::{SessionId, UserId};
 use jiff::{SignedDuration, Timestamp};
 use runtime::clock::Clock;
+use runtime::config::{Fault, Section};
 use runtime::outbox::Waker;
 use runtime::trace;
 use schemars::JsonSchema;
@@ -14,10 +15,43 @@ use crate::revocations::Revocations;
 use crate::store::SessionStore;
 use crate::tokens::refresh::{Exchange, Family, RefreshToken};
 
-/// A session that nobody refreshes for this long is over.
-pub const IDLE: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// However often it is refreshed, a session is over after this long.
-pub const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// `[sessions]`: how long a session lasts. One that began under another setting keeps what it was given until it is refreshed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lifetime {
+    /// A session that nobody refreshes for so many hours is over.
+    pub idle_hours: u32,
+    /// However often it is refreshed, a session is over after so many hours.
+    pub longest_hours: u32,
+}
+
+/// The most hours of either: ten years.
+const MOST_HOURS: u32 = 87_600;
+
+impl Lifetime {
+    /// When a session is over that began at `began` and is used at `now`, unless it is used again.
+    #[must_use]
+    pub fn end(self, began: Timestamp, now: Timestamp) -> Timestamp {
+        let hours = |number: u32| SignedDuration::from_hours(i64::from(number));
+        (now + hours(self.idle_hours)).min(began + hours(self.longest_hours))
+    }
+}
+
+impl Section for Lifetime {
+    fn faults(&self) -> Vec<Fault> {
+        let is_one = |hours| (1..=MOST_HOURS).contains(&hours);
+        let bound = |key, hours: u32| {
+            (!is_one(hours)).then(|| Fault::new(key, format!("{hours} is none: write hours from 1 to {MOST_HOURS}")))
+        };
+        let (idle, longest) = (self.idle_hours, self.longest_hours);
+        let mut faults: Vec<Fault> =
+            [bound("idle_hours", idle), bound("longest_hours", longest)].into_iter().flatten().collect();
+        if faults.is_empty() && idle > longest {
+            faults.push(Fault::new("idle_hours", format!("{idle} is more than longest_hours, which is {longest}")));
+        }
+        faults
+    }
+}
 
 /// One log-in of a user.
 #[derive(Clone, Debug)]
@@ -114,14 +148,15 @@ pub struct Sessions {
     store: SessionStore,
     revocations: Revocations,
     events: Waker,
+    lifetime: Lifetime,
     clock: Clock,
 }
 
 impl Sessions {
     /// Sessions kept in `store`, whose ends `revocations` makes known at once and `events` sooner or later.
     #[must_use]
-    pub fn new(store: SessionStore, revocations: Revocations, events: Waker, clock: Clock) -> Self {
-        Self { store, revocations, events, clock }
+    pub fn new(store: SessionStore, revocations: Revocations, events: Waker, lifetime: Lifetime, clock: Clock) -> Self {
+        Self { store, revocations, events, lifetime, clock }
     }
 
     /// Opens a session for `user`, who has just proved to be the owner of the account at `epoch`, and answers its first
@@ -135,7 +170,7 @@ impl Sessions {
             user,
             created_at: now,
             last_used_at: now,
-            expires_at: now + IDLE,
+            expires_at: self.lifetime.end(now, now),
             client,
             family,
             epoch,
@@ -162,7 +197,7 @@ impl Sessions {
                     let (successor, family) = *issued;
                     let refreshed = Session {
                         last_used_at: now,
-                        expires_at: (now + IDLE).min(session.created_at + LONGEST),
+                        expires_at: self.lifetime.end(session.created_at, now),
                         client: client.clone(),
                         family,
                         ..session.clone()

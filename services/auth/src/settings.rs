@@ -6,6 +6,9 @@ use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tok
 use runtime::program;
 use serde::Deserialize;
 
+use crate::registration::Admission;
+use crate::sessions::Lifetime;
+
 /// The settings that hold unless the environment says otherwise.
 pub const DEFAULTS: &str = include_str!("../config.default.toml");
 
@@ -27,6 +30,10 @@ pub struct Settings {
     pub tokens: Tokens,
     /// How secrets of accounts are kept.
     pub account_keys: AccountKeys,
+    /// Who makes accounts.
+    pub registration: Admission,
+    /// How long sessions last.
+    pub sessions: Lifetime,
     /// Whether people can be written to.
     pub email: Email,
 }
@@ -73,6 +80,8 @@ impl Section for Settings {
             ("rabbitmq", &self.rabbitmq),
             ("tokens", &self.tokens),
             ("account_keys", &self.account_keys),
+            ("registration", &self.registration),
+            ("sessions", &self.sessions),
         ]);
         if self.tokens.signing_keys_file.is_none() {
             faults.push(Fault::new("tokens.signing_keys_file", "must be set to the path of a file"));

@@ -64,6 +64,12 @@ pub struct Relay {
 pub struct Waker(mpsc::Sender<Bson>);
 
 impl Waker {
+    /// Wakes nobody: for who writes beside a service, whose relay finds the events by itself within seconds.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        Self(mpsc::channel(1).0)
+    }
+
     /// Call it after the write was acknowledged, with the document's `_id`. Never waits; a wake-up that is lost costs
     /// seconds, not the event.
     pub fn wake(&self, id: impl Into<Bson>) {

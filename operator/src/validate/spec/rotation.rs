@@ -22,12 +22,7 @@ impl Checker<'_> {
 
     fn plan(&mut self, document: &ChatPlatform, kind: Kind, every: &str, revision: Option<i32>, revoke: bool) -> Plan {
         let field = format!("spec.rotation.{}", kind.field());
-        let hours = notation::hours(every).filter(|hours| (1..=EVERY_MOST_HOURS).contains(hours));
-        if hours.is_none() {
-            let most = EVERY_MOST_HOURS / 24;
-            let cure = format!("write a number of hours or days from 1h to {most}d, such as 720h or 90d");
-            self.fault(format!("{field}.every"), format!("{every:?} is no such time: {cure}"));
-        }
+        let hours = self.hours(&format!("{field}.every"), every);
         let revision = revision.unwrap_or(0);
         if revision < 0 {
             let cure = "write a number from 0 on, one higher for each rotation";
@@ -38,6 +33,17 @@ impl Checker<'_> {
             self.fault(format!("{field}.revision"), message);
         }
         Plan { every: SignedDuration::from_hours(hours.unwrap_or(EVERY_MOST_HOURS)), revision, revoke }
+    }
+
+    /// A number of hours or days, in hours.
+    pub(super) fn hours(&mut self, field: &str, text: &str) -> Option<i64> {
+        let hours = notation::hours(text).filter(|hours| (1..=EVERY_MOST_HOURS).contains(hours));
+        if hours.is_none() {
+            let most = EVERY_MOST_HOURS / 24;
+            let cure = format!("write a number of hours or days from 1h to {most}d, such as 720h or 90d");
+            self.fault(field, format!("{text:?} is no such time: {cure}"));
+        }
+        hours
     }
 
     /// The revision that this very platform has rotated for; one before it, which left its keys, may have counted further.

@@ -3,7 +3,7 @@
 use super::{Checker, path};
 use crate::api;
 use crate::build::Component;
-use crate::validate::platform::Autoscaling;
+use crate::validate::platform::{Autoscaling, Workload};
 
 /// Percent of the requested CPU, as Kubernetes' own autoscalers have it.
 const CPU_PERCENT: i32 = 80;
@@ -38,7 +38,26 @@ impl Checker<'_> {
             self.rules(&format!("{field}.behavior.scaleUp"), behavior.scale_up.as_ref());
             self.rules(&format!("{field}.behavior.scaleDown"), behavior.scale_down.as_ref());
         }
-        (fewest, Some(Autoscaling { most, cpu_percent, behavior: autoscaling.behavior.clone() }))
+        (fewest, Some(Autoscaling { most, cpu_percent, connections: None, behavior: autoscaling.behavior.clone() }))
+    }
+
+    /// The chat service, of whose autoscaler more can be said.
+    pub(super) fn chat(&mut self, chat: api::Chat) -> Workload {
+        let connections = chat.autoscaling.as_ref().and_then(|autoscaling| autoscaling.target_connections);
+        if let Some(connections) = connections {
+            self.within("spec.chat.autoscaling.targetConnections".into(), connections, (1, 100_000), "of sockets");
+        }
+        let written = api::Workload {
+            replicas: chat.replicas,
+            resources: chat.resources,
+            pod_template: chat.pod_template,
+            autoscaling: chat.autoscaling.map(|autoscaling| autoscaling.autoscaling),
+        };
+        let mut workload = self.workload(Component::Chat, Some(&written));
+        if let Some(autoscaling) = &mut workload.autoscaling {
+            autoscaling.connections = connections;
+        }
+        workload
     }
 
     fn rules(&mut self, field: &str, rules: Option<&api::ScalingRules>) {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Checker;
-use crate::api::settings::{ORIGINS_MOST, RATE_MOST, UPLOAD_LEAST, UPLOAD_MOST};
-use crate::api::{self, quantity};
+use crate::api::settings::{
+    DOMAINS_MOST, ORIGINS_MOST, RATE_MOST, SESSION_IDLE, SESSION_LONGEST, UPLOAD_LEAST, UPLOAD_MOST,
+};
+use crate::api::{self, RegistrationMode, quantity};
 use crate::validate::notation;
 use crate::validate::platform::{Settings, Tracing};
 
@@ -15,12 +17,26 @@ impl Checker<'_> {
         let allowed_origins = gateway.allowed_origins.unwrap_or_default();
         self.origins(&allowed_origins);
         let rates = self.rates(&gateway.rate_limits.unwrap_or_default());
+        let auth = spec.auth.clone().unwrap_or_default();
+        let registration = auth.registration.unwrap_or_default();
+        let email_domains = registration.email_domains.unwrap_or_default();
+        self.email_domains(&email_domains);
+        let session_hours = self.sessions(&auth.sessions.unwrap_or_default());
         let largest = spec.media.as_ref().and_then(|media| media.max_upload_size.as_ref());
         let upload_bytes = largest.and_then(|size| self.upload_size(size));
         let tracing = self.tracing(spec.tracing.as_ref());
         let pod_monitor = spec.monitoring.as_ref().and_then(|monitoring| monitoring.pod_monitor.clone());
         self.pod_monitor(pod_monitor.as_ref());
-        Settings { allowed_origins, rates, upload_bytes, tracing, pod_monitor }
+        Settings {
+            allowed_origins,
+            rates,
+            registration_open: registration.mode.map(|mode| mode == RegistrationMode::Open),
+            email_domains,
+            session_hours,
+            upload_bytes,
+            tracing,
+            pod_monitor,
+        }
     }
 
     fn origins(&mut self, origins: &[String]) {
@@ -32,6 +48,31 @@ impl Checker<'_> {
         for origin in origins.iter().filter(|origin| *origin != "*" && !notation::is_origin(origin)) {
             self.fault(field, format!("{origin:?} is no origin: {cure}"));
         }
+    }
+
+    fn email_domains(&mut self, domains: &[String]) {
+        let field = "spec.auth.registration.emailDomains";
+        let cure = "write domains in lower case, such as acme.example";
+        if domains.len() > DOMAINS_MOST {
+            self.fault(field, format!("{} are more than {DOMAINS_MOST}: {cure}", domains.len()));
+        }
+        for domain in domains.iter().filter(|domain| !notation::is_domain(domain)) {
+            self.fault(field, format!("{domain:?} is no domain: {cure}"));
+        }
+    }
+
+    fn sessions(&mut self, sessions: &api::Sessions) -> (Option<i64>, Option<i64>) {
+        let hours = [("idle", &sessions.idle), ("longest", &sessions.longest)].map(|(name, written)| {
+            let written = written.as_deref()?;
+            self.hours(&format!("spec.auth.sessions.{name}"), written)
+        });
+        let [idle, longest] = hours;
+        if idle.is_some() && idle > longest.or_else(|| notation::hours(SESSION_LONGEST)) {
+            let cure = format!("raise longest, which is {SESSION_LONGEST} where it is left out, or lower idle");
+            self.fault("spec.auth.sessions.idle", format!("is more than longest: {cure}"));
+        }
+        let shortened = longest.filter(|longest| Some(*longest) < notation::hours(SESSION_IDLE));
+        (idle.or(shortened), longest)
     }
 
     fn rates(&mut self, limits: &api::RateLimits) -> BTreeMap<&'static str, (i32, i32)> {

@@ -1,4 +1,4 @@
-//! `POST /auth/register`: an account and its first session. Open to everybody.
+//! `POST /auth/register`: an account and its first session. Open to everybody, unless the platform leaves it to admins.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -81,10 +81,26 @@ impl From<RouteError> for Problem {
     fn from(error: RouteError) -> Self {
         match error {
             RouteError::Invalid(faults) => faults.into(),
-            RouteError::Registration(RegistrationError::Taken(names)) => taken(&names),
-            RouteError::Registration(RegistrationError::Hasher(HasherError::Busy) | RegistrationError::Database(_))
-            | RouteError::Database(_) => unavailable(),
-            RouteError::Registration(RegistrationError::Hasher(_)) | RouteError::Sign(_) => Self::internal(),
+            RouteError::Registration(error) => error.into(),
+            RouteError::Database(_) => unavailable(),
+            RouteError::Sign(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Closed => {
+                Self::new(StatusCode::FORBIDDEN, "registration-closed", "Accounts are made by admins here")
+                    .detail("Ask an admin of this platform for an account.")
+            }
+            RegistrationError::Domain(domains) => {
+                Self::validation_failed().error("email", format!("must be an address of {}", domains.join(" or ")))
+            }
+            RegistrationError::Taken(names) => taken(&names),
+            RegistrationError::Hasher(HasherError::Busy) | RegistrationError::Database(_) => unavailable(),
+            RegistrationError::Hasher(_) => Self::internal(),
         }
     }
 }
@@ -92,7 +108,7 @@ impl From<RouteError> for Problem {
 answer_as_problem!(RouteError);
 
 /// 409 named after the first name that is taken, with each of them as a fault of its field.
-pub(super) fn taken(names: &[UniqueName]) -> Problem {
+pub(in crate::http) fn taken(names: &[UniqueName]) -> Problem {
     let conflict = |code, title| Problem::new(StatusCode::CONFLICT, code, title);
     let email_taken = names.contains(&UniqueName::Email);
     let problem = if email_taken {

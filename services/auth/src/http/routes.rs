@@ -38,6 +38,7 @@ fn entry(api: Api<AppState>) -> Api<AppState> {
             .body::<register::Body>()
             .answers::<LoggedIn>(StatusCode::CREATED)
             .problem(INVALID)
+            .problem((StatusCode::FORBIDDEN, &["registration-closed"]))
             .problem((StatusCode::CONFLICT, &["email-taken", "username-taken"]))
             .problem(AWAY)],
     )

@@ -6,6 +6,9 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rand::CryptoRng;
 use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 
@@ -62,6 +65,13 @@ impl Password {
             return Err(PasswordFault::OwnName);
         }
         Ok(password)
+    }
+
+    /// A password that nobody knows, for an account whose owner has not chosen one yet: 256 random bits.
+    pub fn drawn(rng: &mut impl CryptoRng) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes).into())
     }
 
     /// A password presented at log-in: only what could never have been accepted (`None`) is turned away, so that a

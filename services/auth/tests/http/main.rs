@@ -5,6 +5,7 @@ mod service;
 
 mod addresses;
 mod administration;
+mod admission;
 mod deletion;
 mod events;
 mod first_admin;

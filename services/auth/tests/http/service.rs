@@ -33,6 +33,8 @@ pub(crate) struct Auth {
     redis: String,
     files: TempDir,
     mail: bool,
+    /// Settings beside those that every test has; they hold from the next start on.
+    pub(crate) besides: Vec<(&'static str, &'static str)>,
     running: Option<Running>,
 }
 
@@ -108,6 +110,7 @@ impl Auth {
             redis,
             files,
             mail,
+            besides: Vec::new(),
             running: None,
         };
         auth.restart().await;
@@ -139,7 +142,7 @@ impl Auth {
     }
 
     /// What the service is told from outside.
-    pub(crate) fn environment(&self) -> [(String, String); 12] {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let path = |name: &str| self.files.path().join(name).to_str().unwrap().to_owned();
         let variables = [
             ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
@@ -155,7 +158,8 @@ impl Auth {
             ("ACCOUNT_KEYS__FILE", path("account-keys.json")),
             ("EMAIL__ENABLED", self.mail.to_string()),
         ];
-        variables.map(|(name, value)| (format!("CHATPLATFORM_{name}"), value))
+        let besides = self.besides.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        variables.into_iter().chain(besides).map(|(name, value)| (format!("CHATPLATFORM_{name}"), value)).collect()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod in_charge;
+mod invite;
 mod sessions;
 mod users;
 
@@ -15,6 +16,7 @@ use runtime::openapi::{Api, Operation, delete, get, post, put};
 use super::fields::Faults;
 use super::{answer_as_problem, confirmation, unavailable};
 use crate::administration::ActError;
+use crate::registration::RegistrationError;
 use crate::state::AppState;
 use crate::store::users::AdminError;
 
@@ -25,13 +27,23 @@ pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
     let done = |operation: Operation<AppState>| in_charge(operation.answers_nothing(StatusCode::NO_CONTENT));
     api.route(
         "/api/v1/admin/users",
-        [get("List accounts", users::list)
-            .query::<users::Search>()
-            .answers::<Page<users::View>>(StatusCode::OK)
-            .problem(INVALID)
-            .problem(NO_SESSION)
-            .problem(FORBIDDEN)
-            .problem(AWAY)],
+        [
+            get("List accounts", users::list)
+                .query::<users::Search>()
+                .answers::<Page<users::View>>(StatusCode::OK)
+                .problem(INVALID)
+                .problem(NO_SESSION)
+                .problem(FORBIDDEN)
+                .problem(AWAY),
+            post("Make an account for somebody", invite::invite)
+                .body::<invite::Body>()
+                .answers::<invite::Answered>(StatusCode::CREATED)
+                .problem(INVALID)
+                .problem(NO_SESSION)
+                .problem(FORBIDDEN)
+                .problem((StatusCode::CONFLICT, &["email-taken", "username-taken"]))
+                .problem(AWAY),
+        ],
     )
     .route("/api/v1/admin/users/{id}", [account(get("An account", users::show))])
     .route(
@@ -85,6 +97,8 @@ pub(super) enum RouteError {
     Cursor(#[from] InvalidCursor),
     #[error(transparent)]
     Act(#[from] ActError),
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
 }
 
 /// 409: there is always somebody who can let others in.
@@ -97,6 +111,7 @@ impl From<RouteError> for Problem {
     fn from(error: RouteError) -> Self {
         match error {
             RouteError::Invalid(faults) => faults.into(),
+            RouteError::Registration(error) => error.into(),
             RouteError::Cursor(error) => Self::validation_failed().error("cursor", error.to_string()),
             RouteError::Act(ActError::Standing(AdminError::NotFound)) => Self::not_found("There is no such user."),
             RouteError::Act(ActError::Standing(AdminError::LastAdmin)) => last_admin(),

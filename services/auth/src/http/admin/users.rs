@@ -37,7 +37,7 @@ pub(super) struct View {
 }
 
 impl View {
-    fn of(account: &Account) -> Self {
+    pub(super) fn of(account: &Account) -> Self {
         Self { account: account.own(), disabled_at: account.disabled_at }
     }
 }
