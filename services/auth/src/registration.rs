@@ -4,7 +4,7 @@ use contract::claims::Role;
 use contract::event::UserRegistered;
 use contract::id::UserId;
 
-use crate::accounts::{Account, DisplayName, Email, UniqueName, Username};
+use crate::accounts::{Account, DisplayName, Email, KeyDigest, UniqueName, Username};
 use crate::addresses::Addresses;
 use crate::events::Events;
 use crate::password::{Hasher, HasherError, Password};
@@ -12,7 +12,7 @@ use crate::store::UserStore;
 use crate::store::users::WriteUserError;
 
 /// What a person gives to have an account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registration {
     /// E-mail address.
     pub email: Email,
@@ -22,6 +22,8 @@ pub struct Registration {
     pub display_name: DisplayName,
     /// Password.
     pub password: Password,
+    /// By what the request is known if it comes again.
+    pub key: Option<KeyDigest>,
 }
 
 /// Why there is no new account.
@@ -36,6 +38,17 @@ pub enum RegistrationError {
     /// The database.
     #[error(transparent)]
     Database(#[from] mongodb::error::Error),
+}
+
+impl Registration {
+    /// Whether the account was made by this very request, as far as can be told without its password.
+    #[must_use]
+    pub fn made(&self, account: &Account) -> bool {
+        self.key.is_some()
+            && self.key == account.registered_by
+            && self.username.key() == account.username.key()
+            && self.display_name == account.display_name
+    }
 }
 
 /// Makes accounts.
@@ -54,7 +67,7 @@ pub struct Registrar {
 impl Registrar {
     /// Makes the account, and `user.registered` with it, and a first letter where the platform sends mail.
     pub async fn register(&self, registration: Registration) -> Result<Account, RegistrationError> {
-        let Registration { email, username, display_name, password } = registration;
+        let Registration { email, username, display_name, password, key } = registration;
         // Asked before the costly part. Who decides is the database, when the account is written.
         let taken = self.users.taken(&email.key(), &username.key()).await?;
         if !taken.is_empty() {
@@ -77,6 +90,7 @@ impl Registrar {
             epoch: 0,
             disabled_at: None,
             roles: vec![Role::User],
+            registered_by: key,
             created_at: now,
             updated_at: now,
         };
