@@ -13,6 +13,7 @@
 mod ledger;
 
 use axum::{
+    Extension,
     extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -109,7 +110,7 @@ impl From<KeyInUse> for Problem {
     }
 }
 
-/// What the operations of a service need to be answered once. Its router has it as an [`Extension`](axum::Extension).
+/// What the operations of a service need to be answered once. Its router has it as an [`Extension`].
 #[derive(Clone, Debug)]
 pub struct Idempotency {
     ledger: Ledger,
@@ -135,10 +136,8 @@ pub(crate) async fn answer_once(request: Request, next: Next) -> Response {
 async fn keyed(request: Request, next: Next) -> Result<Response, ApiError> {
     let Some(key) = IdempotencyKey::of(request.headers())? else { return Ok(next.run(request).await) };
     let (mut parts, body) = request.into_parts();
-    let Idempotency { ledger, tokens } = axum::Extension::from_request_parts(&mut parts, &())
-        .await
-        .map(|axum::Extension(idempotency)| idempotency)
-        .map_err(ApiError::internal)?;
+    let kept = <Extension<Idempotency> as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await;
+    let Extension(Idempotency { ledger, tokens }) = kept.map_err(ApiError::internal)?;
     // Who has no good token is refused by the operation itself.
     let Ok(caller) = tokens.verify_headers(&parts.headers) else {
         return Ok(next.run(Request::from_parts(parts, body)).await);
