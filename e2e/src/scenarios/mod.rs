@@ -191,6 +191,9 @@ pub(crate) fn prepare() -> Result<()> {
 /// Those that run only when they are named: they have not been seen to hold on a cluster yet, or want more of it than every cluster has.
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
+    identity::an_account_that_is_deleted_hands_its_group_over_and_takes_its_picture_along,
+    messages::a_request_that_is_sent_again_under_its_key_is_carried_out_once,
+    notifications::who_reads_a_conversation_has_read_its_notifications,
     notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
