@@ -62,6 +62,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .map(|push| Workers::new(push, clock.clone(), counters.push.clone(), bell));
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let form = migrated.clone();
+    let idempotency = Idempotency::new(&database, tokens.clone(), clock.clone());
     let health = Health::new()
         .check("mongodb", move || {
             let (database, migrated) = (database.clone(), migrated.clone());
@@ -86,7 +87,6 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     };
 
     let keys = tokens.key_rings();
-    let idempotency = Idempotency::new(&database, tokens.clone(), clock.clone());
     let Stores { notifications, devices, preferences, .. } = stores;
     let state = AppState { tokens, notifications, devices, preferences, clock };
     let consuming = {

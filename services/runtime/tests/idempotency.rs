@@ -111,7 +111,7 @@ impl Till {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap();
     }
 }
 
@@ -218,7 +218,7 @@ async fn what_has_begun_is_brought_to_its_end_though_the_caller_is_gone() {
             }
         }
     };
-    let answer = tokio::time::timeout(Duration::from_secs(60), answered).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_mins(1), answered).await.unwrap();
     assert_eq!(answer, (201, Some("/receipts/1".to_owned()), json!({"receipt": 1, "what": "bread"})));
     assert_eq!(till.bought(), 1);
 }

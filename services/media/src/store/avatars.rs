@@ -26,9 +26,10 @@ impl Avatars {
     pub async fn note(&self, user: UserId, picture: Option<MediaId>, at: Timestamp) -> Result<(), FilesError> {
         let at = DateTime::from_millis(at.as_millisecond());
         let not_newer = doc! {"_id": user.to_string(), "at": {"$lte": at}};
-        let now = match picture {
-            Some(picture) => doc! {"$set": {"mediaId": picture.to_string(), "at": at}},
-            None => doc! {"$set": {"at": at}, "$unset": {"mediaId": ""}},
+        let now = if let Some(picture) = picture {
+            doc! {"$set": {"mediaId": picture.to_string(), "at": at}}
+        } else {
+            doc! {"$set": {"at": at}, "$unset": {"mediaId": ""}}
         };
         match self.records.update_one(not_newer, now).upsert(true).await {
             Ok(_) => Ok(()),
