@@ -4,6 +4,8 @@
 //! `deleting` from before its object goes until it is gone. Every object in the bucket therefore has a document, whatever crashes
 //! when; what stays `pending` or `deleting` for long is an orphan, found through the index on state and age.
 
+use std::sync::Arc;
+
 use contract::id::{MediaId, UserId};
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +16,7 @@ use mongodb::{
     options::IndexOptions,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use crate::{
     content_type::ContentType,
@@ -62,6 +65,7 @@ const MOST_AT_ONCE: i64 = 500;
 #[derive(Clone, Debug)]
 pub struct Files {
     records: Collection<Record>,
+    keys: Arc<OnceCell<()>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +111,7 @@ impl Files {
     /// The records in `database`.
     #[must_use]
     pub fn new(database: &Database) -> Self {
-        Self { records: database.collection("files") }
+        Self { records: database.collection("files"), keys: Arc::default() }
     }
 
     /// Makes the indexes; does nothing where they are there.
@@ -148,6 +152,10 @@ impl Files {
             size: None,
             sha256: None,
         };
+        if record.upload_key.is_some() {
+            // Without its unique index the collection would take anything.
+            self.keys.get_or_try_init(|| self.make_index_of_keys()).await?;
+        }
         for _ in 0..MOST_ATTEMPTS {
             match self.records.insert_one(&record).await {
                 Ok(_) => return Ok(Begun::New),

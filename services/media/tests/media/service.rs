@@ -37,7 +37,7 @@ use tokio::{
 use crate::form;
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running service.
 pub(crate) struct Service {
