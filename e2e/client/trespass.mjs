@@ -71,14 +71,25 @@ const servers = {
       await channel.close();
     };
     const isRefusal = (error) => error.message.includes("ACCESS_REFUSED");
-    const publishes = own !== "notification";
+    const publishes = ["auth", "chat"].includes(own);
+    const consumes = {
+      chat: ["chat.accounts", "user.deleted"],
+      media: ["media.accounts", "user.updated"],
+      notification: ["notification.events", "message.created"],
+    }[own];
+    if (consumes) {
+      const [queue, kind] = consumes;
+      await attempt(result.own, `look at ${queue}`, () => on((c) => c.checkQueue(queue)), isRefusal);
+      await attempt(result.own, `hear of ${kind} in ${queue}`, () => on((c) => c.bindQueue(queue, "chat.events", kind)), isRefusal);
+      if (own !== "notification") {
+        await attempt(result.others, "hear of messages", () => on((c) => c.bindQueue(queue, "chat.events", "message.created")), isRefusal);
+      }
+    }
     if (publishes) {
       await attempt(result.own, "declare chat.events", () => on((c) => c.assertExchange("chat.events", "topic", { durable: true })), isRefusal);
       await attempt(result.others, "consume notification.events", () => on((c) => c.consume("notification.events", () => {})), isRefusal);
       await attempt(result.others, "delete notification.events", () => on((c) => c.deleteQueue("notification.events")), isRefusal);
     } else {
-      await attempt(result.own, "look at notification.events", () => on((c) => c.checkQueue("notification.events")), isRefusal);
-      await attempt(result.own, "read notification.events", () => on((c) => c.bindQueue("notification.events", "chat.events", "message.created")), isRefusal);
       await attempt(result.others, "publish on chat.events", () => on(publishOnChatEvents), isRefusal);
       await attempt(result.others, "delete chat.events", () => on((c) => c.deleteExchange("chat.events")), isRefusal);
     }

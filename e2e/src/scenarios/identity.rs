@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::people::{PASSWORD, Person};
 use super::rest::Answer;
 use super::wait::until;
-use super::{Stage, mail};
+use super::{Stage, mail, media};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -53,6 +53,35 @@ pub(super) fn a_command_makes_an_admin_who_locks_somebody_out_at_once(stage: &St
     let entry = &log["items"][0];
     ensure!(entry["action"] == "user-disabled" && entry["actor"]["id"] == ada.id.as_str(), "not in the log: {log}");
     ensure!(entry["actor"]["address"].is_string(), "the log does not say from where: {entry}");
+    Ok(())
+}
+
+pub(super) fn an_account_that_is_deleted_hands_its_group_over_and_takes_its_picture_along(stage: &Stage) -> Result<()> {
+    // All that a PNG is told by.
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+    let (ada, ben) = (Person::register(stage, "ada")?, Person::register(stage, "ben")?);
+    let group = ada.open_group(stage, &[&ben.id])?;
+    ada.send(stage, &group, "so long")?;
+    let picture = media::upload(stage, &ada, PNG)?;
+    let content = media::content(&picture)?;
+    ensure!(ben.get(stage, &content)?.status == 404, "a file is seen by others before it is a picture");
+    let change = json!({"avatarId": picture["id"]});
+    stage.rest.json("PATCH", "/api/v1/users/me", &ada.access_token, &change)?.expect(200)?;
+    until("the picture is seen by others", LIMIT, || ben.get(stage, &content)?.expect_status(200))?;
+
+    let gone = json!({"password": PASSWORD});
+    stage.rest.post("/api/v1/users/me/delete", &ada.access_token, &gone)?.expect_status(204)?;
+
+    ensure!(ada.get(stage, "/api/v1/users/me")?.status == 401, "the access token still works");
+    ben.get(stage, &format!("/api/v1/users/{}", ada.id))?.refused(404, "not-found")?;
+    until("the group is handed over", LIMIT, || {
+        let group = ben.get(stage, &format!("/api/v1/conversations/{group}"))?.expect(200)?;
+        ensure!(group["members"] == json!([{"userId": ben.id, "role": "owner"}]), "not yet: {group}");
+        Ok(())
+    })?;
+    until("the picture is gone", LIMIT, || ben.get(stage, &content)?.refused(404, "not-found"))?;
+    let said = ben.history(stage, &group)?;
+    ensure!(said.len() == 1 && said[0]["text"] == "so long", "what was said is gone: {said:?}");
     Ok(())
 }
 

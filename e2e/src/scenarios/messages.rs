@@ -52,6 +52,29 @@ pub(super) fn the_same_nonce_twice_gives_one_message(stage: &Stage) -> Result<()
     Ok(())
 }
 
+pub(super) fn a_request_that_is_sent_again_under_its_key_is_carried_out_once(stage: &Stage) -> Result<()> {
+    let (ada, ben, conversation) = two_in_conversation(stage)?;
+    let (group, message) = (json!({"type": "group", "memberIds": [ben.id]}), json!({"text": "only once"}));
+    for (path, body) in [("/api/v1/conversations".to_owned(), group), (messages(&conversation), message)] {
+        let key = unique("key");
+        let headers = [
+            ("authorization", format!("Bearer {}", ada.access_token)),
+            ("content-type", "application/json".to_owned()),
+            ("idempotency-key", format!("\"{key}\"")),
+        ];
+        let send = |body: &Value| stage.rest.send("POST", &path, &headers, &serde_json::to_vec(body)?);
+        let (one, two) = (send(&body)?.expect(201)?, send(&body)?.expect(201)?);
+        ensure!(one == two, "answered otherwise: {one} {two}");
+        let mut other = body.clone();
+        other["text"] = "another".into();
+        send(&other)?.refused(422, "idempotency-key-reused")?;
+    }
+    ensure!(ben.history(stage, &conversation)?.len() == 1, "the history has more than one");
+    let found = ben.list(stage, "/api/v1/conversations")?;
+    ensure!(found.len() == 2, "not the two conversations: {found:?}");
+    Ok(())
+}
+
 pub(super) fn who_missed_twenty_messages_resumes_and_has_them(stage: &Stage) -> Result<()> {
     let (ada, ben, conversation) = two_in_conversation(stage)?;
     let mut away = Socket::connect(stage, &ben.access_token)?;

@@ -41,6 +41,24 @@ pub(super) fn who_was_there_gets_no_notification(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn who_reads_a_conversation_has_read_its_notifications(stage: &Stage) -> Result<()> {
+    let (ada, ben, conversation) = two_in_conversation(stage)?;
+    ada.send(stage, &conversation, "are you there?")?;
+    let last = ada.send(stage, &conversation, "and now?")?;
+    notification_of(stage, &ben, &last)?;
+    let unread_are = |expected: usize| {
+        let unread = listed(stage, &ben)?.into_iter().filter(|found| found["readAt"].is_null()).count();
+        ensure!(unread == expected, "{unread} are unread");
+        Ok(())
+    };
+    until("both are told of", LIMIT, || unread_are(2))?;
+
+    let read = format!("/api/v1/conversations/{conversation}/read");
+    stage.rest.json("PUT", &read, &ben.access_token, &json!({"seq": last["seq"]}))?.expect(200)?;
+
+    until("both are read", LIMIT, || unread_are(0))
+}
+
 pub(super) fn who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message(stage: &Stage) -> Result<()> {
     let push = firebase::start(stage)?;
     stage.change(&json!({"spec": {"push": push}}))?;

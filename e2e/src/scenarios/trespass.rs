@@ -57,7 +57,7 @@ pub(super) fn a_service_is_refused_under_another_services_keys_and_channels(stag
 pub(super) fn a_service_is_refused_at_another_services_queues_and_in_another_virtual_host(stage: &Stage) -> Result<()> {
     production::on_stage(stage)?;
     let forward = Forward::to(stage, &format!("pod/{}-rabbitmq-0", stage.platform), 5672)?;
-    for service in ["auth", "chat", "notification"] {
+    for service in ["auth", "chat", "media", "notification"] {
         let uri = stage.secret(&format!("{}-{service}", stage.platform), "rabbitmq-uri")?;
         let mut url = Url::parse(&uri).context("the Secret holds no AMQP URI")?;
         url.set_host(Some("localhost"))?;

@@ -12,7 +12,7 @@ use crate::validate::{ObjectStorage, Platform};
 /// The objects of the media service.
 #[must_use]
 pub fn build(platform: &Platform) -> (Service, Deployment) {
-    let shape = Shape::new(platform, Component::Media, &platform.media).mongodb();
+    let shape = Shape::new(platform, Component::Media, &platform.media).mongodb().rabbitmq();
     let shape = match &platform.object_storage {
         ObjectStorage::Managed(_) => shape
             .setting("object_storage", "endpoint", object_storage::endpoint(platform))

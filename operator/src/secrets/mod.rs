@@ -8,7 +8,7 @@
 //! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
 //! | `<p>-gateway` | `redis-url`, `ca.crt` |
 //! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
-//! | `<p>-media` | `mongodb-uri`, `s3-access-key-id`, `s3-secret-access-key`, `ca.crt` |
+//! | `<p>-media` | `mongodb-uri`, `rabbitmq-uri`, `s3-access-key-id`, `s3-secret-access-key`, `ca.crt` |
 //! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri`, `ca.crt` |
 //! | `<p>-mongodb` | `keyfile` |
 //! | `<p>-mongodb-tls` | `tls.crt`, `tls.key`, `tls.pem` (both), `ca.crt` |

@@ -141,9 +141,29 @@ async fn a_broker_gets_its_exchange_its_users_and_its_policies_once() {
     consumer.exchange_declare(router.into(), ExchangeKind::Direct, durable, FieldTable::default()).await.unwrap();
     declare(&consumer, "notification.events.delay.1000").await.unwrap();
 
-    for (queue, policy, router) in
-        [("notification.events", "work", Value::from(router)), ("notification.events.delay.1000", "aside", Value::Null)]
-    {
+    // What the services do that have to hear of accounts.
+    for (service, queue) in [("chat", "chat.accounts"), ("media", "media.accounts")] {
+        let connection = connect(&broker.address(), login(&target.users, service), Names::VIRTUAL_HOST).await.unwrap();
+        let consumer = channel(&connection).await;
+        declare(&consumer, queue).await.unwrap();
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        consumer
+            .queue_bind(queue.into(), EXCHANGE.into(), "user.deleted".into(), options, arguments.clone())
+            .await
+            .unwrap();
+        let dead = format!("{queue}.dead");
+        declare(&consumer, &dead).await.unwrap();
+        let refused =
+            consumer.queue_bind(dead.as_str().into(), EXCHANGE.into(), "message.created".into(), options, arguments);
+        assert!(refused.await.is_err(), "{service} hears of messages");
+    }
+
+    for (queue, policy, router) in [
+        ("notification.events", "work", Value::from(router)),
+        ("notification.events.delay.1000", "aside", Value::Null),
+        ("chat.accounts", "chat-work", Value::from("chat.accounts.router")),
+        ("media.accounts.dead", "media-aside", Value::Null),
+    ] {
         let found = in_force(&target, queue).await;
         assert_eq!(
             (&found["policy"], &found["effective_policy_definition"]["overflow"]),
@@ -161,7 +181,7 @@ async fn differences_are_corrected_and_a_foreign_exchange_is_left_alone() {
 
     let changed = Target { users: secrets(&super::material()).users, ..target.clone() };
     let state = provision(&changed).await.unwrap();
-    assert_eq!(state.changes, ["set user auth", "set user chat", "set user notification"]);
+    assert_eq!(state.changes, ["set user auth", "set user chat", "set user media", "set user notification"]);
     for (old, new) in target.users.iter().zip(&changed.users) {
         assert!(connect(&broker.address(), old, Names::VIRTUAL_HOST).await.is_err());
         assert!(connect(&broker.address(), new, Names::VIRTUAL_HOST).await.is_ok());

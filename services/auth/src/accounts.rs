@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use contract::claims::Role;
 use contract::event::UserUpdated;
 use contract::id::{MediaId, UserId};
 use contract::user::{Me, User};
 use jiff::Timestamp;
+use runtime::idempotency::IdempotencyKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::password::PasswordHash;
@@ -44,6 +48,8 @@ pub struct Account {
     pub disabled_at: Option<Timestamp>,
     /// What the user may do.
     pub roles: Vec<Role>,
+    /// The key of the request that made the account, if it had one.
+    pub registered_by: Option<KeyDigest>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When a name last changed.
@@ -96,6 +102,17 @@ impl Account {
             second_step: self.second_step.is_some(),
             roles: self.roles.clone(),
         }
+    }
+}
+
+/// SHA-256 of an `Idempotency-Key`: all that is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyDigest(String);
+
+impl From<&IdempotencyKey> for KeyDigest {
+    fn from(key: &IdempotencyKey) -> Self {
+        Self(BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(key.as_str())))
     }
 }
 

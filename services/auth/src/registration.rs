@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use runtime::config::{Fault, Section};
 use serde::Deserialize;
 
-use crate::accounts::{Account, DisplayName, Email, UniqueName, Username};
+use crate::accounts::{Account, DisplayName, Email, KeyDigest, UniqueName, Username};
 use crate::addresses::Addresses;
 use crate::audit::{Act, Actor, Entry};
 use crate::events::Events;
@@ -18,7 +18,7 @@ use crate::store::users::WriteUserError;
 use crate::store::{AuditStore, OneTimeStore, Store, UserStore};
 
 /// What a person gives to have an account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registration {
     /// E-mail address.
     pub email: Email,
@@ -28,6 +28,8 @@ pub struct Registration {
     pub display_name: DisplayName,
     /// Password.
     pub password: Password,
+    /// By what the request is known if it comes again.
+    pub key: Option<KeyDigest>,
 }
 
 /// What an admin gives to make an account for somebody, who chooses the password.
@@ -104,6 +106,17 @@ pub enum RegistrationError {
     Database(#[from] mongodb::error::Error),
 }
 
+impl Registration {
+    /// Whether the account was made by this very request, as far as can be told without its password.
+    #[must_use]
+    pub fn made(&self, account: &Account) -> bool {
+        self.key.is_some()
+            && self.key == account.registered_by
+            && self.username.key() == account.username.key()
+            && self.display_name == account.display_name
+    }
+}
+
 /// Makes accounts.
 #[derive(Clone, Debug)]
 pub struct Registrar {
@@ -150,7 +163,7 @@ impl Registrar {
         let password = Password::drawn(&mut rand::rng());
         // Like every act of those in charge, noted before it is done.
         self.audit.add(&Entry::new(by, Act::UserInvited, id, now)).await?;
-        let account = self.make(id, Registration { email, username, display_name, password }, false).await?;
+        let account = self.make(id, Registration { email, username, display_name, password, key: None }, false).await?;
         let expires_at = now + Purpose::Invitation.lifetime();
         let issued = Issued {
             purpose: Purpose::Invitation,
@@ -166,7 +179,7 @@ impl Registrar {
     }
 
     async fn make(&self, id: UserId, registration: Registration, ask: bool) -> Result<Account, RegistrationError> {
-        let Registration { email, username, display_name, password } = registration;
+        let Registration { email, username, display_name, password, key } = registration;
         // Asked before the costly part. Who decides is the database, when the account is written.
         let taken = self.users.taken(&email.key(), &username.key()).await?;
         if !taken.is_empty() {
@@ -188,6 +201,7 @@ impl Registrar {
             epoch: 0,
             disabled_at: None,
             roles: vec![Role::User],
+            registered_by: key,
             created_at: now,
             updated_at: now,
         };

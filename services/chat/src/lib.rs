@@ -5,6 +5,7 @@
 
 pub mod conversations;
 pub mod crypto;
+pub mod departures;
 pub mod http;
 pub mod messages;
 pub mod names;

@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use runtime::identity::Identity;
 use tokio::time::timeout;
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const MOST_KEPT: u64 = 50_000;
 /// What another replica has written is overwritten after so long at the latest.
@@ -30,6 +30,11 @@ impl Names {
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store, written: Cache::builder().max_capacity(MOST_KEPT).time_to_live(KEPT_FOR).build() }
+    }
+
+    /// A user is gone: nobody of that name is mentioned any more.
+    pub async fn forget(&self, user: UserId) -> Result<(), StoreError> {
+        self.store.forget_name(user).await
     }
 
     /// A user was here. Never fails: who cannot be mentioned can chat all the same.

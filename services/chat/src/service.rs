@@ -5,8 +5,9 @@ use contract::keys::MESSAGE;
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
+use runtime::idempotency::Idempotency;
 use runtime::identity::TokenVerifier;
-use runtime::messaging::Publisher;
+use runtime::messaging::{Connector, Consumer, Publisher};
 use runtime::metrics::Metrics;
 use runtime::migrations;
 use runtime::outbox;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::SOURCE;
 use crate::conversations::Conversations;
 use crate::crypto::{KeyRing, Keys};
+use crate::departures::{self, Departures};
 use crate::http;
 use crate::messages::Messages;
 use crate::names::Names;
@@ -83,14 +85,17 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         hub,
         events: Events::new(conversations.clone(), messages.clone()),
         names: names.clone(),
-        clock,
+        clock: clock.clone(),
     };
     // What serves the sockets goes on until the last of them is gone.
     let over = CancellationToken::new();
+    let departures = Departures::new(conversations.clone(), names.clone());
+    let idempotency = Idempotency::new(&database, verifier.clone(), clock);
     let (sockets, end_of_sockets) = layer(realtime, &settings.sockets, shutdown.clone(), over.clone());
-    let router = http::router(AppState { conversations, messages, names, verifier }).layer(sockets);
+    let router = http::router(AppState { conversations, messages, names, verifier }, idempotency).layer(sockets);
 
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
+    let departing = consume(rabbitmq, migrated.clone(), departures, shutdown.clone());
     let health = Health::new()
         .check("mongodb", {
             let database = database.clone();
@@ -117,6 +122,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .metrics(metrics)
         .keys(key_rings)
         .task("migrations", migrating)
+        .task("departures", departing)
         .task("delivery", delivery.run(over.clone()))
         .task("rewrapping", rewrapping.run(shutdown.clone()))
         .task("fanout", relay.run(redis, revocations, over.clone()))
@@ -124,4 +130,15 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .task("sockets", end_of_sockets)
         .task("outbox of messages", message_outbox.run(shutdown.clone()))
         .task("outbox of conversations", conversation_outbox.run(shutdown)))
+}
+
+/// Hears of accounts that are gone, once the database has its form.
+async fn consume(rabbitmq: Connector, form: migrations::Progress, departures: Departures, shutdown: Shutdown) {
+    if shutdown.soft().run_until_cancelled(form.reached()).await.is_some() {
+        let handle = move |envelope| {
+            let departures = departures.clone();
+            async move { departures.handle(envelope).await }
+        };
+        Consumer::new(rabbitmq, departures::settings()).run(shutdown, handle).await;
+    }
 }

@@ -133,6 +133,8 @@ events! {
     MemberAdded(MemberAdded) = "conversation.member-added",
     /// Someone left a conversation or was removed.
     MemberRemoved(MemberRemoved) = "conversation.member-removed",
+    /// Someone who missed something in a conversation has read on.
+    ConversationRead(ConversationRead) = "conversation.read",
     /// An account was made.
     UserRegistered(UserRegistered) = "user.registered",
     /// An account has another name or picture.
@@ -253,6 +255,18 @@ pub struct MemberRemoved {
     pub user_id: UserId,
     /// Who removed them; themselves if they left.
     pub removed_by: UserId,
+}
+
+/// Data of `conversation.read`. It is told of those alone who were not connected when something was sent there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationRead {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Who has read.
+    pub user_id: UserId,
+    /// Everything up to this sequence number.
+    pub seq: u64,
 }
 
 /// Data of `user.registered`.

@@ -5,6 +5,9 @@ use contract::{
     media::Media,
 };
 use jiff::Timestamp;
+use runtime::idempotency::IdempotencyKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{content_type::ContentType, entity_tag::EntityTag, object_key::ObjectKey};
 
@@ -13,7 +16,7 @@ use crate::{content_type::ContentType, entity_tag::EntityTag, object_key::Object
 pub struct File {
     /// Identity, as clients know it.
     pub id: MediaId,
-    /// Who uploaded it, and who alone may have it back.
+    /// Who uploaded it, and who alone may have it back unless it is their picture.
     pub owner: UserId,
     /// Where its bytes are.
     pub key: ObjectKey,
@@ -21,6 +24,25 @@ pub struct File {
     pub created_at: Timestamp,
     /// What its content is.
     pub content: Content,
+}
+
+/// By what an upload is recognised that is sent again: SHA-256 of the client's key, in lower-case hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UploadKey(String);
+
+impl UploadKey {
+    /// The digest as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&IdempotencyKey> for UploadKey {
+    fn from(key: &IdempotencyKey) -> Self {
+        Self(hex::encode(Sha256::digest(key.as_str())))
+    }
 }
 
 /// What is known of a file once all of it has been seen.
@@ -37,6 +59,12 @@ pub struct Content {
 }
 
 impl File {
+    /// Whether it is an image.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        self.content.content_type.as_str().starts_with("image/")
+    }
+
     /// The tag by which caches know its content.
     #[must_use]
     pub fn entity_tag(&self) -> EntityTag {

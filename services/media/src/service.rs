@@ -1,14 +1,24 @@
 //! The service put together.
 
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, migrations, program::Assembly, service::Service,
+    clock::Clock,
+    connect,
+    health::Health,
+    identity::TokenVerifier,
+    messaging::{Connector, Consumer},
+    migrations,
+    program::Assembly,
+    service::Service,
+    shutdown::Shutdown,
 };
 
 use crate::{
+    accounts::{self, Accounts},
     http,
+    orphans::Orphans,
     settings::Settings,
     state::AppState,
-    store::{Files, MIGRATIONS, Objects},
+    store::{Avatars, Files, MIGRATIONS, Objects},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
@@ -21,13 +31,19 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let database = connect::mongodb(&settings.mongodb).await?;
     let (client, bucket) = connect::object_storage(&settings.object_storage)?;
     let (files, objects) = (Files::new(&database), Objects::new(&client, bucket));
+    let avatars = Avatars::new(&database);
+    let broker = connect::rabbitmq(&settings.rabbitmq, "media");
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
     let keys = tokens.key_rings();
 
     let service = Service::new("media", &settings.server);
     let shutdown = service.shutdown();
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
-    let state = AppState::new(tokens, files, objects.clone(), &settings.upload, clock, shutdown);
+    let accounts = Accounts { files: files.clone(), objects: objects.clone(), avatars: avatars.clone() };
+    let consuming = consume(broker, migrated.clone(), accounts, shutdown.clone());
+    let orphans = Orphans::new(files.clone(), objects.clone(), &settings.orphans, clock.clone());
+    let collecting = orphans.run(shutdown.soft().clone());
+    let state = AppState::new(tokens, (files, avatars), objects.clone(), &settings.upload, clock, shutdown);
     let health = Health::new()
         .check("mongodb", move || {
             let (database, migrated) = (database.clone(), migrated.clone());
@@ -40,5 +56,23 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             let objects = objects.clone();
             async move { objects.check().await }
         });
-    Ok(service.router(http::router(state)).health(health).keys(keys).task("migrations", migrating))
+    Ok(service
+        .router(http::router(state))
+        .health(health)
+        .keys(keys)
+        .task("migrations", migrating)
+        .task("accounts", consuming)
+        .task("orphans", collecting))
+}
+
+/// Hears of accounts, once the database has its form.
+async fn consume(broker: Connector, form: migrations::Progress, accounts: Accounts, shutdown: Shutdown) {
+    if shutdown.soft().run_until_cancelled(form.reached()).await.is_some() {
+        let handle = move |envelope| {
+            let accounts = accounts.clone();
+            async move { accounts.handle(envelope).await }
+        };
+        Consumer::new(broker.clone(), accounts::settings()).run(shutdown, handle).await;
+    }
+    broker.close().await;
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use runtime::{
-    config::{Fault, Log, MongoDb, ObjectStorage, Section, Server, Tokens, faults_of},
+    config::{Fault, Log, MongoDb, ObjectStorage, RabbitMq, Section, Server, Tokens, faults_of},
     program,
 };
 use serde::Deserialize;
@@ -31,10 +31,24 @@ pub struct Settings {
     pub mongodb: MongoDb,
     /// Where the bytes are.
     pub object_storage: ObjectStorage,
+    /// Where events come from.
+    pub rabbitmq: RabbitMq,
     /// Whose access tokens are believed.
     pub tokens: Tokens,
+    /// When what was left behind is removed.
+    pub orphans: Orphans,
     /// Which files are taken.
     pub upload: Upload,
+}
+
+/// When what interrupted uploads and deletions left behind is removed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orphans {
+    /// How often it is looked for, in seconds.
+    pub look_every_seconds: u64,
+    /// How old an upload has to be that has not ended, in seconds: longer than any takes.
+    pub after_seconds: u64,
 }
 
 /// Which files are taken, and how.
@@ -83,9 +97,19 @@ impl Section for Settings {
             ("log", &self.log),
             ("mongodb", &self.mongodb),
             ("object_storage", &self.object_storage),
+            ("rabbitmq", &self.rabbitmq),
             ("tokens", &self.tokens),
+            ("orphans", &self.orphans),
             ("upload", &self.upload),
         ])
+    }
+}
+
+impl Section for Orphans {
+    fn faults(&self) -> Vec<Fault> {
+        let none = |key| Fault::new(key, "must be at least 1");
+        let keys = [("look_every_seconds", self.look_every_seconds), ("after_seconds", self.after_seconds)];
+        keys.into_iter().filter(|(_, seconds)| *seconds == 0).map(|(key, _)| none(key)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use runtime::{clock::Clock, identity::TokenVerifier, shutdown::Shutdown};
 
 use crate::{
     settings::Upload,
-    store::{Files, Objects},
+    store::{Avatars, Files, Objects},
     upload::Uploads,
 };
 
@@ -16,6 +16,8 @@ pub struct AppState {
     pub tokens: TokenVerifier,
     /// What is known of files.
     pub files: Files,
+    /// Which of them are pictures of accounts.
+    pub avatars: Avatars,
     /// Their bytes.
     pub objects: Objects,
     /// Takes files in.
@@ -29,13 +31,13 @@ impl AppState {
     #[must_use]
     pub fn new(
         tokens: TokenVerifier,
-        files: Files,
+        (files, avatars): (Files, Avatars),
         objects: Objects,
         settings: &Upload,
         clock: Clock,
         shutdown: Shutdown,
     ) -> Self {
         let uploads = Uploads::new(files.clone(), objects.clone(), settings, clock);
-        Self { tokens, files, objects, uploads, shutdown }
+        Self { tokens, files, avatars, objects, uploads, shutdown }
     }
 }

@@ -5,17 +5,25 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::multipart::{Field, MultipartError};
 use bytes::{Bytes, BytesMut};
 use contract::id::{MediaId, UserId};
-use runtime::clock::Clock;
+use runtime::{
+    clock::Clock,
+    idempotency::{KeyInUse, KeyReused},
+};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     content_type::{ContentType, Policy, SNIFFED_BYTES},
-    file::{Content, File},
+    file::{Content, File, UploadKey},
     filename,
     object_key::ObjectKey,
     settings::Upload,
-    store::{Files, Objects, files::FilesError, objects::ObjectError, writer::ObjectWriter},
+    store::{
+        Files, Objects,
+        files::{Begun, FilesError},
+        objects::ObjectError,
+        writer::ObjectWriter,
+    },
 };
 
 /// Why a file was not taken.
@@ -45,6 +53,12 @@ pub enum UploadError {
     /// All slots stayed taken for too long.
     #[error("too many uploads at once")]
     Busy,
+    /// The same upload is under way.
+    #[error(transparent)]
+    KeyInUse(#[from] KeyInUse),
+    /// Another file was uploaded under the key.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
     /// The records failed.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -93,9 +107,15 @@ impl Uploads {
         self.limit
     }
 
-    /// Stores the file in `field` for `owner`. On failure nothing can be found under any id; `Remains`, if any, are to be
+    /// Stores the file in `field` for `owner`; under the key of an upload that came to its end it is the file of then. On failure nothing can be found under any id; `Remains`, if any, are to be
     /// [removed](Self::remove) once the client has its answer.
-    pub async fn receive(&self, owner: UserId, field: Field<'_>) -> Result<File, (UploadError, Option<Remains>)> {
+    pub async fn receive(
+        &self,
+        owner: UserId,
+        key: Option<UploadKey>,
+        field: Field<'_>,
+    ) -> Result<File, (UploadError, Option<Remains>)> {
+        let upload_key = key;
         let _slot = timeout(self.patience, self.slots.acquire())
             .await
             .ok()
@@ -111,7 +131,14 @@ impl Uploads {
             let mut rng = rand::rng();
             (MediaId::new(now, &mut rng), ObjectKey::new(&mut rng))
         };
-        self.files.begin(id, owner, &key, now).await.map_err(|error| (error.into(), None))?;
+        match self.files.begin(id, owner, &key, upload_key, now).await.map_err(|error| (error.into(), None))? {
+            Begun::New => {}
+            Begun::UnderWay => return Err((KeyInUse.into(), None)),
+            Begun::Done(before) => {
+                let again = source.rest(filename, content_type).await.map_err(|error| (error, None))?;
+                return if again == before.content { Ok(*before) } else { Err((KeyReused.into(), None)) };
+            }
+        }
         let mut writer = self.objects.writer(key.clone(), &content_type);
         let stored = async {
             store(&mut writer, head, &mut source).await?;
@@ -181,6 +208,12 @@ impl Source<'_> {
             self.sha256.update(bytes);
         }
         Ok(chunk)
+    }
+
+    /// What is known once all of it has been seen and nothing kept.
+    async fn rest(mut self, filename: String, content_type: ContentType) -> Result<Content, UploadError> {
+        while self.next().await?.is_some() {}
+        Ok(self.content(filename, content_type))
     }
 
     fn broken(&self, error: MultipartError) -> UploadError {

@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use lettre::message::Mailbox;
 use mongodb::Database;
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, messaging::Consumer, metrics::Metrics, migrations,
-    program::Assembly, service::Service, watched::Watched,
+    clock::Clock, connect, health::Health, idempotency::Idempotency, identity::TokenVerifier, messaging::Consumer,
+    metrics::Metrics, migrations, program::Assembly, service::Service, watched::Watched,
 };
 use tokio::sync::Notify;
 
@@ -21,7 +21,7 @@ use crate::{
     push::{channel::Push, credentials::ServiceAccount, fcm::Fcm, standing::Standing},
     settings::Settings,
     state::AppState,
-    store::{Contacts, Devices, Letters, MIGRATIONS, Notifications, Preferences},
+    store::{Contacts, Devices, Letters, MIGRATIONS, Notifications, Preferences, ReadMarks},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.
@@ -48,6 +48,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         letters: stores.letters.clone(),
         devices: stores.devices.clone(),
         preferences: stores.preferences.clone(),
+        read_marks: stores.read_marks.clone(),
         by_email: settings.email.host.is_some(),
         by_push: settings.push.project_id.is_some(),
         clock: clock.clone(),
@@ -61,6 +62,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .map(|push| Workers::new(push, clock.clone(), counters.push.clone(), bell));
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let form = migrated.clone();
+    let idempotency = Idempotency::new(&database, tokens.clone(), clock.clone());
     let health = Health::new()
         .check("mongodb", move || {
             let (database, migrated) = (database.clone(), migrated.clone());
@@ -102,7 +104,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         }
     };
     let service = service
-        .router(http::router(state))
+        .router(http::router(state, idempotency))
         .health(health)
         .metrics(metrics)
         .keys(keys)
@@ -125,6 +127,7 @@ struct Stores {
     letters: Letters,
     devices: Devices,
     preferences: Preferences,
+    read_marks: ReadMarks,
 }
 
 impl Stores {
@@ -135,6 +138,7 @@ impl Stores {
             letters: Letters::new(database),
             devices: Devices::new(database),
             preferences: Preferences::new(database),
+            read_marks: ReadMarks::new(database),
         }
     }
 }

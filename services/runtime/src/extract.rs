@@ -73,7 +73,7 @@ fn is_json(request: &Request) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn unreadable(rejection: &BytesRejection) -> ApiError {
+pub(crate) fn unreadable(rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
         status @ StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(status, "payload-too-large", "The body is too large").into()

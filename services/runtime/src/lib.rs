@@ -9,6 +9,7 @@ pub mod config;
 pub mod connect;
 pub mod extract;
 pub mod health;
+pub mod idempotency;
 pub mod identity;
 pub mod keys;
 pub mod messaging;

@@ -17,6 +17,8 @@ pub mod refusals;
 
 use refusals::Refusal;
 
+use crate::idempotency;
+
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// Who may use an operation, as its description says it. The handler's extractors see to it.
@@ -39,6 +41,7 @@ pub struct Operation<S> {
     query: Option<SchemaOf>,
     answers: Vec<(StatusCode, Content)>,
     problems: BTreeMap<u16, Vec<&'static str>>,
+    heeds_keys: bool,
 }
 
 enum Body {
@@ -121,6 +124,7 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
             query: None,
             answers: Vec::new(),
             problems: BTreeMap::new(),
+            heeds_keys: false,
         }
     }
 
@@ -170,6 +174,19 @@ impl<S: Clone + Send + Sync + 'static> Operation<S> {
     pub fn answers_bytes(mut self, status: StatusCode) -> Self {
         self.answers.push((status, Content::Bytes));
         self
+    }
+
+    /// Sent again under the same `Idempotency-Key`, it has been done already, as the handler sees to.
+    pub fn idempotency_key(mut self) -> Self {
+        self.heeds_keys = true;
+        self.problem(refusals::KEY_REUSED)
+    }
+
+    /// Sent again under the same `Idempotency-Key`, it is answered as the first time. The answer is kept as it is in the database that
+    /// the router's [`Idempotency`](crate::idempotency::Idempotency) names, so it must hold no secrets and nothing that people write.
+    pub fn answered_once(mut self) -> Self {
+        self.handler = self.handler.route_layer(axum::middleware::from_fn(idempotency::answer_once));
+        self.idempotency_key().problem(refusals::KEY_IN_USE)
     }
 
     /// Refused with problems of this status and these codes.
@@ -244,7 +261,8 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
             Access::LoggedIn => json!([{"accessToken": []}]),
         };
         described.insert("security".to_owned(), security);
-        let parameters = parameters(path, operation.query);
+        let mut parameters = parameters(path, operation.query);
+        parameters.extend(operation.heeds_keys.then(key_parameter));
         if !parameters.is_empty() {
             described.insert("parameters".to_owned(), parameters.into());
         }
@@ -315,6 +333,17 @@ fn parameters(path: &str, query: Option<SchemaOf>) -> Vec<Value> {
     parameters
 }
 
+/// The header that makes a request the same one, however often it is sent.
+fn key_parameter() -> Value {
+    json!({
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": false,
+        "description": "Of the client's choice, for this request alone. Sent again within 24 hours, the request is not carried out again.",
+        "schema": {"type": "string", "pattern": format!("^[!#-~]{{1,{}}}$", idempotency::LONGEST_KEY)},
+    })
+}
+
 /// `post /auth/mfa/totp/{id}` is `post-auth-mfa-totp-id`.
 fn operation_id(method: &str, path: &str) -> String {
     let words = path.split('/').map(|segment| segment.trim_matches(['{', '}', '.'])).filter(|word| !word.is_empty());
@@ -347,6 +376,7 @@ mod tests {
                     post("Sow", sow)
                         .body::<Seed>()
                         .answers_nothing(StatusCode::NO_CONTENT)
+                        .answered_once()
                         .problem((StatusCode::CONFLICT, &["bed-full"])),
                 ],
             )
@@ -366,7 +396,9 @@ mod tests {
             json!({"$ref": "#/components/schemas/Seed"})
         );
         assert_eq!(sow["responses"]["204"], json!({"description": "No Content"}));
-        assert_eq!(sow["responses"]["409"]["description"], "A problem: `bed-full`");
+        assert_eq!(sow["responses"]["409"]["description"], "A problem: `idempotency-key-in-use`, `bed-full`");
+        assert_eq!(sow["parameters"][1]["name"], "Idempotency-Key");
+        assert_eq!(sow["responses"]["422"]["description"], "A problem: `idempotency-key-reused`");
         assert!(document["components"]["schemas"]["Seed"]["properties"]["plant"].is_object());
         assert!(document["components"]["schemas"]["Problem"].is_object());
     }

@@ -1,4 +1,5 @@
 import { Navigate, Route, Routes } from "react-router";
+import { AccountPage } from "./account/AccountPage";
 import { ChatPage } from "./pages/ChatPage";
 import { ForgotPasswordPage } from "./pages/ForgotPasswordPage";
 import { LogInPage } from "./pages/LogInPage";
@@ -31,6 +32,7 @@ export function App() {
     <Routes>
       <Route path="/c/:conversationId" element={<ChatPage account={session.account} />} />
       <Route path="/" element={<ChatPage account={session.account} />} />
+      <Route path="/account" element={<AccountPage account={session.account} />} />
       <Route path="/forgot-password" element={<ForgotPasswordPage />} />
       <Route path="/reset-password" element={<ResetPasswordPage />} />
       <Route path="/verify-email" element={<VerifyEmailPage />} />

@@ -1,6 +1,7 @@
 import { createContext, useContext, type ReactNode } from "react";
 import { Api, Gate } from "./api/client";
 import type { Tokens } from "./api/wire";
+import { Pictures } from "./people/pictures";
 import { Realtime } from "./realtime/realtime";
 import { loggedIn, loggedOut } from "./session/slice";
 import { SessionTokens } from "./session/tokens";
@@ -8,13 +9,23 @@ import type { Store } from "./store";
 
 /** Everything that reaches the platform, made once per page and handed to the components by context. */
 export class Platform {
-  readonly gate = new Gate();
-  readonly tokens = new SessionTokens(this.gate, () => this.leave("Your session has ended. Please log in again."));
-  readonly api = new Api(this.tokens);
+  readonly gate: Gate;
+  readonly tokens: SessionTokens;
+  readonly api: Api;
+  readonly pictures: Pictures;
   readonly realtime: Realtime;
 
-  constructor(private readonly store: Store) {
-    this.realtime = new Realtime(store, this.tokens, () => this.leave("You were logged out from another place."));
+  /** `base` is where the platform is, if that is not where this page comes from. */
+  constructor(
+    private readonly store: Store,
+    base = "",
+  ) {
+    this.gate = new Gate(base);
+    this.tokens = new SessionTokens(this.gate, () => this.leave("Your session has ended. Please log in again."));
+    this.api = new Api(this.tokens, base);
+    this.pictures = new Pictures((id) => this.api.content(id));
+    const url = base === "" ? window.location.origin : base;
+    this.realtime = new Realtime(store, this.tokens, () => this.leave("You were logged out from another place."), url);
   }
 
   async restore(): Promise<void> {
@@ -45,6 +56,7 @@ export class Platform {
 
   private leave(reason?: string): void {
     this.tokens.forget();
+    this.pictures.forget();
     this.realtime.close();
     this.store.dispatch(loggedOut(reason));
   }

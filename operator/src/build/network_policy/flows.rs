@@ -50,7 +50,7 @@ const S3: &[i32] = &[object_storage::PORT];
 const DNS: &[i32] = &[53, 5353];
 
 /// Every flow of a platform that has all servers to itself, and several of each.
-const TABLE: [(End, End, &[i32]); 41] = [
+const TABLE: [(End, End, &[i32]); 42] = [
     // People, and the load balancers and nodes that they come by.
     (Anyone, Of(Edge), &[edge::HTTPS, edge::HTTP]),
     // Requests. The edge knows addresses, and so asks for no names.
@@ -70,6 +70,7 @@ const TABLE: [(End, End, &[i32]); 41] = [
     (Of(Chat), Of(RabbitMq), AMQP),
     (Of(Media), Of(MongoDb), MONGODB),
     (Of(Media), Of(ObjectStorage), S3),
+    (Of(Media), Of(RabbitMq), AMQP),
     (Of(Notification), Of(MongoDb), MONGODB),
     (Of(Notification), Of(RabbitMq), AMQP),
     (Migration, Of(MongoDb), MONGODB),

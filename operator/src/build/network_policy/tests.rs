@@ -71,7 +71,7 @@ fn servers_of(service: &str) -> &'static [&'static str] {
     match service {
         "gateway" => &["redis"],
         "auth" | "chat" => &["mongodb", "redis", "rabbitmq"],
-        "media" => &["mongodb", "object-storage"],
+        "media" => &["mongodb", "object-storage", "rabbitmq"],
         "notification" => &["mongodb", "rabbitmq"],
         "migration" => &["mongodb"],
         _ => &[],

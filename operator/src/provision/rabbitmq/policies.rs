@@ -10,9 +10,16 @@ use super::Target;
 use super::api::Api;
 use crate::provision::Error;
 
-/// The queue in which events wait for the notification service.
-const WORK: &str = "notification.events";
 const MEBIBYTE: u64 = 1 << 20;
+
+/// The queues in which events wait for a service: the names of their policies, and how much each may hold, in MiB; so much may each of the
+/// queues beside it hold. The smallest default volume has room for all of them at their limits.
+const QUEUES: [(&str, [&str; 2], u64, u64); 3] = [
+    ("notification.events", ["work", "aside"], 256, 64),
+    // Nothing but ids, of accounts that end or have another name.
+    ("chat.accounts", ["chat-work", "chat-aside"], 16, 4),
+    ("media.accounts", ["media-work", "media-aside"], 16, 4),
+];
 
 #[derive(Deserialize, PartialEq)]
 struct Policy {
@@ -41,34 +48,36 @@ impl Policy {
 }
 
 /// One policy alone holds for a queue: of those that match, the one with the highest priority.
-fn wanted() -> [Policy; 2] {
-    let work = WORK.replace('.', r"\.");
-    [
-        // Dead letters, and what waits to be tried again. The smallest default volume has room for all of them at their limits.
-        Policy::new(
-            "aside",
-            format!(r"^{work}\..+$"),
-            0,
-            json!({
-                "max-length-bytes": 64 * MEBIBYTE,
-                "overflow": "reject-publish",
-                "dead-letter-strategy": "at-least-once",
-            }),
-        ),
-        Policy::new(
-            "work",
-            format!("^{work}$"),
-            1,
-            json!({
-                "max-length-bytes": 256 * MEBIBYTE,
-                "overflow": "reject-publish",
-                "delivery-limit": 20,
-                "dead-letter-exchange": format!("{WORK}.router"),
-                "dead-letter-routing-key": "dead",
-                "dead-letter-strategy": "at-least-once",
-            }),
-        ),
-    ]
+fn wanted() -> impl Iterator<Item = Policy> {
+    QUEUES.into_iter().flat_map(|(queue, [work, aside], most, most_aside)| {
+        let pattern = queue.replace('.', r"\.");
+        [
+            // Dead letters, and what waits to be tried again.
+            Policy::new(
+                aside,
+                format!(r"^{pattern}\..+$"),
+                0,
+                json!({
+                    "max-length-bytes": most_aside * MEBIBYTE,
+                    "overflow": "reject-publish",
+                    "dead-letter-strategy": "at-least-once",
+                }),
+            ),
+            Policy::new(
+                work,
+                format!("^{pattern}$"),
+                1,
+                json!({
+                    "max-length-bytes": most * MEBIBYTE,
+                    "overflow": "reject-publish",
+                    "delivery-limit": 20,
+                    "dead-letter-exchange": format!("{queue}.router"),
+                    "dead-letter-routing-key": "dead",
+                    "dead-letter-strategy": "at-least-once",
+                }),
+            ),
+        ]
+    })
 }
 
 /// Makes the policies agree; other people's policies stay.

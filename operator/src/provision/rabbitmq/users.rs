@@ -76,7 +76,13 @@ impl Permission {
     fn of(login: &Login, operator: &Login) -> Self {
         let (configure, write, read) = match login.user.as_str() {
             user if user == operator.user => (EVERYTHING, EVERYTHING, EVERYTHING),
-            "auth" | "chat" => (r"^chat\.events$", r"^chat\.events$", NOTHING),
+            "auth" => (r"^chat\.events$", r"^chat\.events$", NOTHING),
+            "chat" => (
+                r"^chat\.(events|accounts(\..+)?)$",
+                r"^chat\.(events|accounts(\..+)?)$",
+                r"^chat\.(events|accounts(\..+)?)$",
+            ),
+            "media" => (r"^media\..*$", r"^media\..*$", r"^(media\..*|chat\.events)$"),
             "notification" => (r"^notification\..*$", r"^notification\..*$", r"^(notification\..*|chat\.events)$"),
             _ => (NOTHING, NOTHING, NOTHING),
         };
@@ -120,7 +126,8 @@ struct Topic {
 fn kinds(user: &str) -> (&'static str, &'static str) {
     match user {
         "auth" => (r"^(user|session)\..+$", NOTHING),
-        "chat" => (r"^(message|conversation)\..+$", NOTHING),
+        "chat" => (r"^(message|conversation)\..+$", r"^user\.deleted$"),
+        "media" => (NOTHING, r"^user\.(deleted|updated)$"),
         "notification" => (NOTHING, EVERYTHING),
         _ => (NOTHING, NOTHING),
     }

@@ -67,7 +67,7 @@ impl Material {
                         Some(cookie) => SecretString::from(cookie),
                         None => random_text::<32>(rng),
                     },
-                    users: users(existing, names, "rabbitmq-uri", &["auth", "chat", "notification"], rng)?,
+                    users: users(existing, names, "rabbitmq-uri", &["auth", "chat", "media", "notification"], rng)?,
                 }),
             },
             object_storage: match externals.account() {

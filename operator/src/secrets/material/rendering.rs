@@ -50,6 +50,7 @@ impl Material {
                 "media",
                 vec![
                     mongodb_uri("media"),
+                    rabbitmq_uri("media"),
                     ("s3-access-key-id", s3_id.clone()),
                     ("s3-secret-access-key", s3_secret.clone()),
                 ],

@@ -3,19 +3,26 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use contract::problem::Problem;
+use jiff::SignedDuration;
 use runtime::extract::Json;
+use runtime::idempotency::{IdempotencyKey, KeyReused};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::Tokens;
 use super::client::FromClient;
 use super::fields::Faults;
-use super::{answer_as_problem, unavailable};
-use crate::accounts::{DisplayName, Email, UniqueName, Username};
+use super::login::{EntryError, may_enter};
+use super::{answer_as_problem, confirmation, unavailable};
+use crate::accounts::{Account, DisplayName, Email, KeyDigest, UniqueName, Username};
+use crate::credentials::CredentialsError;
 use crate::password::{HasherError, Password};
 use crate::registration::{Registration, RegistrationError};
 use crate::state::AppState;
 use crate::tokens::signer::SignError;
+
+/// How long a registration can be asked for again by its key.
+const KEY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The body; what is missing is told like any other fault.
 #[derive(Deserialize, JsonSchema)]
@@ -38,22 +45,61 @@ pub(super) enum RouteError {
     #[error(transparent)]
     Registration(#[from] RegistrationError),
     #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    #[error(transparent)]
     Database(#[from] mongodb::error::Error),
     #[error(transparent)]
     Sign(#[from] SignError),
 }
 
-/// 201 with the tokens of the first session.
+/// 201 with the tokens of the first session. Under the key of a registration that made the account already it is 201 too, with a session of
+/// its own: tokens are kept by nobody, so those of then cannot be told again, and whoever repeats the password may log in anyway.
 pub(super) async fn register(
     State(state): State<AppState>,
     FromClient(client): FromClient,
+    key: Option<IdempotencyKey>,
     Json(body): Json<Body>,
 ) -> Result<(StatusCode, Tokens), RouteError> {
-    let registration = parse(&body).map_err(RouteError::Invalid)?;
-    let account = state.registrar.register(registration).await?;
+    let key = key.as_ref().map(KeyDigest::from);
+    let registration = Registration { key, ..parse(&body).map_err(RouteError::Invalid)? };
+    let account = match state.registrar.register(registration.clone()).await {
+        Err(RegistrationError::Taken(names)) => {
+            let before = made_before(&state, registration, client.address.as_deref()).await?;
+            before.ok_or(RegistrationError::Taken(names))?
+        }
+        other => other?,
+    };
     let refresh_token = state.sessions.open(account.id, account.epoch, client).await?;
     let tokens = Tokens::new(&state.signer, &account, &refresh_token, state.clock.now())?;
     Ok((StatusCode::CREATED, tokens))
+}
+
+/// The account, if a request with the same key has made it. Whoever does not know its password, or says other things of it, has another request.
+async fn made_before(
+    state: &AppState,
+    registration: Registration,
+    address: Option<&str>,
+) -> Result<Option<Account>, RouteError> {
+    let Some(key) = &registration.key else { return Ok(None) };
+    let email = registration.email.key();
+    let Some(account) = state.users.by_email(&email).await? else { return Ok(None) };
+    let age = state.clock.now().duration_since(account.created_at);
+    if account.registered_by.as_ref() != Some(key) || age >= KEY_KEPT_FOR || account.second_step.is_some() {
+        return Ok(None);
+    }
+    if !registration.made(&account) {
+        return Err(KeyReused.into());
+    }
+    let password = Some(registration.password);
+    match state.credentials.check(Some(account), email.as_str(), password, address).await {
+        Ok(account) => may_enter(&account, state).map(|()| Some(account)).map_err(RouteError::from),
+        Err(CredentialsError::Wrong) => Err(KeyReused.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parse(body: &Body) -> Result<Registration, Faults> {
@@ -72,6 +118,7 @@ fn parse(body: &Body) -> Result<Registration, Faults> {
             email,
             username,
             password,
+            key: None,
         }),
         _ => Err(faults),
     }
@@ -82,6 +129,9 @@ impl From<RouteError> for Problem {
         match error {
             RouteError::Invalid(faults) => faults.into(),
             RouteError::Registration(error) => error.into(),
+            RouteError::Credentials(error) => confirmation::at_log_in(&error),
+            RouteError::Entry(refused) => refused.into(),
+            RouteError::KeyReused(reused) => reused.into(),
             RouteError::Database(_) => unavailable(),
             RouteError::Sign(_) => Self::internal(),
         }
@@ -105,7 +155,7 @@ impl From<RegistrationError> for Problem {
     }
 }
 
-answer_as_problem!(RouteError);
+answer_as_problem!(RouteError, credentials);
 
 /// 409 named after the first name that is taken, with each of them as a fault of its field.
 pub(in crate::http) fn taken(names: &[UniqueName]) -> Problem {

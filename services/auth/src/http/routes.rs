@@ -37,9 +37,12 @@ fn entry(api: Api<AppState>) -> Api<AppState> {
             .open()
             .body::<register::Body>()
             .answers::<LoggedIn>(StatusCode::CREATED)
+            .idempotency_key()
             .problem(INVALID)
             .problem((StatusCode::FORBIDDEN, &["registration-closed"]))
             .problem((StatusCode::CONFLICT, &["email-taken", "username-taken"]))
+            .problem(NOT_ENTERED)
+            .problem(LOCKED)
             .problem(AWAY)],
     )
     .route(

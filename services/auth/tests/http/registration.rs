@@ -1,6 +1,7 @@
 use futures::future::join_all;
+use futures::join;
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::service::{Auth, fields};
 
@@ -108,4 +109,59 @@ async fn the_database_keeps_no_password_and_no_refresh_token() {
     let documents = auth.documents().await;
     assert!(documents.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{documents}");
     assert!(!documents.contains("a fine password") && !documents.contains(secret), "{documents}");
+}
+
+#[tokio::test]
+async fn a_registration_whose_answer_was_lost_is_answered_again_under_its_key_and_makes_one_account() {
+    let auth = Auth::start().await;
+    let body = json!({"email": "ada@example.org", "username": "ada", "password": "a fine password"});
+    let (first, again) = join!(register(&auth, "k-1", &body), register(&auth, "k-1", &body));
+    let later = register(&auth, "\"k-1\"", &body).await;
+    for (status, answer) in [&first, &again, &later] {
+        assert_eq!(*status, StatusCode::CREATED, "{answer}");
+        assert_eq!(answer["user"], first.1["user"]);
+        let token = answer["accessToken"].as_str().unwrap();
+        assert_eq!(auth.get("/api/v1/users/me", token).await.0, StatusCode::OK, "each answer is a session that works");
+    }
+    assert_eq!(auth.all::<mongodb::bson::Document>("users", mongodb::bson::doc! {}).await.len(), 1);
+    let documents = auth.documents().await;
+    assert!(!documents.contains("k-1"), "the key itself is not kept: {documents}");
+}
+
+#[tokio::test]
+async fn a_key_of_a_registration_opens_no_account_to_who_does_not_know_its_password() {
+    let auth = Auth::start().await;
+    let body = json!({"email": "ada@example.org", "username": "ada", "password": "a fine password"});
+    assert_eq!(register(&auth, "k-1", &body).await.0, StatusCode::CREATED);
+    for (field, value) in [("password", "another password"), ("username", "eve"), ("displayName", "Eve")] {
+        let mut other = body.clone();
+        other[field] = value.into();
+        let (status, problem) = register(&auth, "k-1", &other).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {problem}");
+        assert_eq!(problem["code"], "idempotency-key-reused");
+    }
+    assert_eq!(Auth::refused(StatusCode::CONFLICT, register(&auth, "k-2", &body).await), "email-taken");
+    auth.clock.advance(std::time::Duration::from_hours(24));
+    assert_eq!(Auth::refused(StatusCode::CONFLICT, register(&auth, "k-1", &body).await), "email-taken");
+}
+
+#[tokio::test]
+async fn guesses_under_the_key_of_a_registration_are_counted_like_any_others() {
+    let auth = Auth::start().await;
+    let body = json!({"email": "ada@example.org", "username": "ada", "password": "a fine password"});
+    assert_eq!(register(&auth, "k-1", &body).await.0, StatusCode::CREATED);
+    let mut statuses = Vec::new();
+    for guess in 0..12 {
+        let mut other = body.clone();
+        other["password"] = format!("guess number {guess}").into();
+        statuses.push(register(&auth, "k-1", &other).await.0);
+    }
+    assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{statuses:?}");
+    assert_eq!(Auth::refused(StatusCode::TOO_MANY_REQUESTS, register(&auth, "k-1", &body).await), "login-locked");
+}
+
+async fn register(auth: &Auth, key: &str, body: &Value) -> (StatusCode, Value) {
+    let request = auth.client.post(auth.url("/api/v1/auth/register")).header("Idempotency-Key", key).json(body);
+    let answer = request.header("x-forwarded-for", "192.0.2.7").send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use contract::conversation::{Conversation, MemberRole, Mute, NewConversation, Own};
-use contract::event::Envelope;
+use contract::event::{ConversationRead, Envelope};
 use contract::id::{ConversationId, UserId};
 use contract::problem::{FieldError, Problem};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -177,6 +177,22 @@ impl Conversations {
         Ok(view)
     }
 
+    /// Has a user leave all groups, whose account is gone; tells how many. A direct conversation stays with the other one. What has been left
+    /// already is left alone, so that it can be repeated.
+    pub async fn depart(&self, user: UserId) -> Result<usize, ConversationError> {
+        let groups = self.0.store.groups_of(user).await?;
+        let mut left = 0;
+        for id in groups {
+            match self.revise(id, user, Revision::Remove(user)).await {
+                Ok(_) => left += 1,
+                Err(ConversationError::NotFound | ConversationError::NoMember) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.0.store.forget_in_directs(user).await?;
+        Ok(left)
+    }
+
     /// Mutes a conversation for a member until a moment, or until they say otherwise; `None` ends that. Gives it as the member sees it then.
     pub async fn mute(
         &self,
@@ -208,13 +224,19 @@ impl Conversations {
 
     /// Marks everything up to `seq` as read by the user; gives the mark as it then is.
     pub async fn read(&self, id: ConversationId, user: UserId, seq: u64) -> Result<u64, ConversationError> {
-        let Inner { store, fanout, clock, .. } = &*self.0;
+        let Inner { store, fanout, clock, waker, .. } = &*self.0;
         let before = store.conversation_of(id, user).await?.ok_or(ConversationError::NotFound)?;
         let mark = before.read.get(&user).copied().unwrap_or(0);
         if seq.min(before.seq) <= mark {
             return Ok(mark);
         }
-        let after = store.mark_read(id, user, seq, clock.now()).await?.ok_or(ConversationError::NotFound)?;
+        let (now, seq) = (clock.now(), seq.min(before.seq));
+        let told = ConversationRead { conversation_id: id, user_id: user, seq }.into();
+        let told = Envelope::new(SOURCE, told, trace::current(), now, &mut rand::rng());
+        let after = store.mark_read(id, user, seq, now, &told).await?.ok_or(ConversationError::NotFound)?;
+        if before.missed.contains(&user) {
+            waker.wake(id.to_string());
+        }
         let mark = after.read.get(&user).copied().unwrap_or(0);
         fanout.publish(vec![Live::Read { conversation_id: id, members: after.member_ids(), user_id: user, seq: mark }]);
         Ok(mark)

@@ -69,6 +69,7 @@ pub(super) fn opened(
         seq: 0,
         data_key: None,
         read: BTreeMap::new(),
+        missed: BTreeSet::new(),
         mutes: BTreeMap::new(),
         last_message_at: None,
         activity_at: now,
@@ -184,6 +185,7 @@ pub(super) fn left(
     conversation.members.retain(|member| member.user_id != user);
     conversation.note_leavers([user], now);
     conversation.read.remove(&user);
+    conversation.missed.remove(&user);
     conversation.mutes.remove(&user);
     if theirs == MemberRole::Owner {
         // `max_by_key` takes the last of equals, and the longest-standing come first.
@@ -225,6 +227,7 @@ fn end(conversation: &mut StoredConversation, now: Timestamp) {
     conversation.note_leavers(conversation.member_ids(), now);
     conversation.members.clear();
     conversation.read.clear();
+    conversation.missed.clear();
     conversation.mutes.clear();
     conversation.data_key = None;
     conversation.title = None;

@@ -6,6 +6,7 @@ use contract::conversation::{Conversation, Mute, NewConversation, Read};
 use contract::id::ConversationId;
 use contract::page::{Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
+use runtime::idempotency::IdempotencyKey;
 use runtime::identity::Identity;
 use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
 use runtime::openapi::{Api, delete, get, patch, post, put};
@@ -13,7 +14,7 @@ use runtime::problem::ApiResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{IdempotencyKey, bad_cursor};
+use super::bad_cursor;
 use crate::conversations::Revision;
 use crate::state::AppState;
 use crate::store::Activity;
@@ -30,6 +31,7 @@ pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
                 .body::<NewConversation>()
                 .answers::<Conversation>(StatusCode::OK)
                 .answers::<Conversation>(StatusCode::CREATED)
+                .answered_once()
                 .problems([INVALID, NO_SESSION, AWAY]),
         ],
     )
@@ -80,14 +82,15 @@ async fn list(
     Ok(Json(Page { items: items.into_iter().map(|(_, conversation)| conversation).collect(), next_cursor }))
 }
 
-/// Opens a conversation: 201, or 200 with the one that is there. Any user.
+/// Opens a conversation: 201, or 200 with the one that is there. Any user. A group knows the key it was opened by, so that it is opened once
+/// even if the process dies before its answer is kept.
 async fn open(
     State(state): State<AppState>,
     me: Identity,
-    IdempotencyKey(key): IdempotencyKey,
+    key: Option<IdempotencyKey>,
     Json(wish): Json<NewConversation>,
 ) -> ApiResult<(StatusCode, Json<Conversation>)> {
-    let opened = state.conversations.open(wish, me.user_id, key).await?;
+    let opened = state.conversations.open(wish, me.user_id, key.map(String::from)).await?;
     let status = if opened.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(opened.conversation)))
 }

@@ -22,6 +22,7 @@ pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
         [post("Add people to a group", add)
             .body::<NewMembers>()
             .answers::<Conversation>(StatusCode::OK)
+            .answered_once()
             .problems([INVALID, NO_SESSION, FORBIDDEN, NOT_FOUND])
             .problem((StatusCode::CONFLICT, &["group-full"]))
             .problem(AWAY)],

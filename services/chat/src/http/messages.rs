@@ -6,6 +6,7 @@ use contract::id::{ConversationId, MessageId};
 use contract::message::{EditMessage, NewMessage};
 use contract::page::{Cursor, Page, PageQuery};
 use runtime::extract::{Json, Path, Query};
+use runtime::idempotency::{IdempotencyKey, KeyReused};
 use runtime::identity::Identity;
 use runtime::openapi::refusals::{AWAY, FORBIDDEN, INVALID, NO_SESSION, NOT_FOUND};
 use runtime::openapi::{Api, delete, get, patch, post};
@@ -13,7 +14,7 @@ use runtime::problem::ApiResult;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{IdempotencyKey, bad_cursor};
+use super::bad_cursor;
 use crate::messages::{Edit, MessageView};
 use crate::state::AppState;
 
@@ -28,6 +29,7 @@ pub(super) fn routes(api: Api<AppState>) -> Api<AppState> {
             post("Send a message; the same nonce again answers the first one", send)
                 .body::<NewMessage>()
                 .answers::<MessageView>(StatusCode::CREATED)
+                .idempotency_key()
                 .problems([INVALID, NO_SESSION, NOT_FOUND, AWAY]),
         ],
     )
@@ -75,17 +77,27 @@ async fn history(
     Ok(Json(Page::from_one_more(found, limit, |last| last.message.seq)))
 }
 
-/// Sends a message. `Idempotency-Key` serves as the nonce of a message that has none. Members.
+/// Sends a message. `Idempotency-Key` serves as the nonce of a message that has none, and then belongs to that message alone. Members.
 async fn send(
     State(state): State<AppState>,
     me: Identity,
     Path(id): Path<ConversationId>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: Option<IdempotencyKey>,
     Json(mut message): Json<NewMessage>,
 ) -> ApiResult<(StatusCode, Json<MessageView>)> {
-    message.nonce = message.nonce.or(key);
-    let sent = state.messages.send(id, me.user_id, message).await?;
-    Ok((StatusCode::CREATED, Json(sent)))
+    let Some(key) = key.filter(|_| message.nonce.is_none()) else {
+        return Ok((StatusCode::CREATED, Json(state.messages.send(id, me.user_id, message).await?)));
+    };
+    message.nonce = Some(key.into());
+    let sent = state.messages.send(id, me.user_id, message.clone()).await?;
+    if is_another(&message, &sent) { Err(KeyReused.into()) } else { Ok((StatusCode::CREATED, Json(sent))) }
+}
+
+/// Whether what is stored under a nonce is another message than this one. What a text was before its edit is not known any more.
+fn is_another(message: &NewMessage, sent: &MessageView) -> bool {
+    let sent = &sent.message;
+    let as_sent = sent.edited_at.is_none() && sent.deleted_at.is_none();
+    sent.reply_to != message.reply_to || sent.media_ids != message.media_ids || (as_sent && sent.text != message.text)
 }
 
 /// One message. Members.

@@ -6,13 +6,13 @@ mod messages;
 mod reactions;
 mod search;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::{Extension, Router};
 use contract::page::InvalidCursor;
 use contract::problem::Problem;
+use runtime::idempotency::{self, Idempotency};
 use runtime::openapi::{self, Api};
 use runtime::problem::ApiError;
 use serde_json::Value;
@@ -23,15 +23,19 @@ use crate::state::AppState;
 /// Larger than the longest message, escapes included.
 const LARGEST_BODY: usize = 128 * 1024;
 
+// A key can be a message's nonce.
+const _: () = assert!(idempotency::LONGEST_KEY <= LONGEST_NONCE);
+
 const TITLE: &str = "ChatPlatform: conversations and messages";
 
-/// All routes.
-pub fn router(state: AppState) -> Router {
+/// All routes; `idempotency` is where answers are kept of what is to be done once.
+pub fn router(state: AppState, idempotency: Idempotency) -> Router {
     let (routes, document) = api().finish(TITLE, env!("CARGO_PKG_VERSION"));
     routes
         .route_layer(middleware::from_fn_with_state(state.clone(), remember_name))
         .merge(openapi::route(document))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(Extension(idempotency))
         .with_state(state)
 }
 
@@ -52,24 +56,6 @@ async fn remember_name(State(state): State<AppState>, request: Request, next: Ne
         state.names.saw(&identity).await;
     }
     next.run(request).await
-}
-
-/// The `Idempotency-Key` of a request, if it has one: 1 to 64 visible characters.
-#[derive(Clone, Debug)]
-struct IdempotencyKey(Option<String>);
-
-impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        let key = value.to_str().ok().filter(|key| (1..=LONGEST_NONCE).contains(&key.len()));
-        let Some(key) = key else {
-            let message = format!("must be 1 to {LONGEST_NONCE} visible ASCII characters");
-            return Err(Problem::validation_failed().error("Idempotency-Key", message).into());
-        };
-        Ok(Self(Some(key.to_owned())))
-    }
 }
 
 fn bad_cursor(_: InvalidCursor) -> ApiError {

@@ -6,7 +6,7 @@ use contract::event::{Envelope, Event};
 use contract::id::{ConversationId, UserId};
 use contract::trace::TraceParent;
 use futures::TryStreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mongodb::ClientSession;
 use mongodb::bson::{Bson, doc};
 use mongodb::options::{ReadConcern, ReturnDocument};
@@ -18,6 +18,9 @@ use crate::SOURCE;
 
 /// How long it may take until a majority has what another replica has just written.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a conversation is known by the key that it was opened with.
+const KEY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// A place in a user's list of conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +64,16 @@ impl Store {
                 };
                 // It may have been written by another replica just now, and be known to no majority yet: this waits until it is.
                 let existing = self.conversations.find_one(filter).read_concern(ReadConcern::linearizable());
-                let existing = existing.max_time(SEEN_WITHIN).await?;
-                existing.map(Found::Existing).ok_or(StoreError::Moved)
+                match existing.max_time(SEEN_WITHIN).await? {
+                    Some(old) if is_forgotten(&old, conversation.created_at) => {
+                        let of_then = doc! {"_id": old.id.to_string(), "creationKey": &old.creation_key};
+                        self.conversations.update_one(of_then, doc! {"$unset": {"creationKey": ""}}).await?;
+                        self.conversations.insert_one(&conversation).await.map_err(duplicate_or)?;
+                        Ok(Found::Created(conversation))
+                    }
+                    Some(existing) => Ok(Found::Existing(existing)),
+                    None => Err(StoreError::Moved),
+                }
             }
             Err(error) => Err(error),
         }
@@ -131,22 +142,30 @@ impl Store {
         transact(self.conversations.client(), &mut work).await
     }
 
-    /// Moves a member's read mark forward to `seq`, or to the end if that is less; never back. Gives the conversation after that.
+    /// Moves a member's read mark forward to `seq`, or to the end if that is less; never back. Gives the conversation after that. If the
+    /// member had missed something, `told` goes to the outbox.
     pub async fn mark_read(
         &self,
         id: ConversationId,
         member: UserId,
         seq: u64,
         now: Timestamp,
+        told: &Envelope,
     ) -> Result<Option<StoredConversation>, StoreError> {
-        let mark = format!("read.{member}");
-        let so_far = doc! {"$ifNull": [format!("${mark}"), 0_i64]};
-        let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
+        let (mark, one) = (format!("read.{member}"), member.to_string());
+        let reached = format!("${mark}");
+        let filter = doc! {"_id": id.to_string(), "members.userId": &one};
+        let told = mongodb::bson::serialize_to_bson(told).map_err(mongodb::error::Error::from)?;
         let forward = doc! {"$set": {
-            mark: {"$max": [so_far, {"$min": [int(seq), "$seq"]}]},
+            mark: {"$max": [{"$ifNull": [&reached, 0_i64]}, {"$min": [int(seq), "$seq"]}]},
             "changedAt": time::date(now),
+            "missed": {"$ifNull": ["$missed", []]},
         }};
-        let after = self.conversations.find_one_and_update(filter, vec![forward]);
+        let tell = doc! {"$set": {
+            "outbox": {"$cond": [{"$in": [&one, "$missed"]}, {"$concatArrays": ["$outbox", [{"$literal": told}]]}, "$outbox"]},
+            "missed": {"$cond": [{"$gte": [reached, "$seq"]}, {"$setDifference": ["$missed", [one]]}, "$missed"]},
+        }};
+        let after = self.conversations.find_one_and_update(filter, vec![forward, tell]);
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
@@ -175,12 +194,35 @@ impl Store {
         Ok(self.conversations.find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
     }
 
+    /// The groups of which the user is a member.
+    pub async fn groups_of(&self, member: UserId) -> Result<Vec<ConversationId>, StoreError> {
+        let filter = doc! {"members.userId": member.to_string(), "type": "group"};
+        let ids = self.conversations.distinct("_id", filter).await?;
+        Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Forgets how far a user has read direct conversations, and that they muted them.
+    pub async fn forget_in_directs(&self, member: UserId) -> Result<(), StoreError> {
+        let filter = doc! {"members.userId": member.to_string(), "type": "direct"};
+        let own = doc! {
+            "$unset": {format!("read.{member}"): "", format!("mutes.{member}"): ""},
+            "$pull": {"missed": member.to_string()},
+        };
+        self.conversations.update_many(filter, own).await?;
+        Ok(())
+    }
+
     /// Everybody who shares a conversation with the user, the user included once there is one.
     pub async fn contacts(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
         let filter = doc! {"members.userId": user.to_string()};
         let ids = self.conversations.distinct("members.userId", filter).await?;
         Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
     }
+}
+
+/// Whether a conversation was opened so long ago that its key may open another one.
+fn is_forgotten(old: &StoredConversation, now: Timestamp) -> bool {
+    old.creation_key.is_some() && now.duration_since(old.created_at) >= KEY_KEPT_FOR
 }
 
 struct Alter<'a, F> {

@@ -271,12 +271,20 @@ impl Work for Append<'_> {
     async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, StoreError> {
         let now = time::date(self.now);
         let count = i64::try_from(self.prepared.len()).unwrap_or(i64::MAX);
+        let online: Vec<String> = self.online.iter().map(ToString::to_string).collect();
+        let absent = doc! {"$setDifference": ["$members.userId", online]};
         let conversation = self
             .store
             .conversations
             .find_one_and_update(
                 self.filter.clone(),
-                doc! {"$inc": {"seq": count}, "$set": {"lastMessageAt": now, "activityAt": now, "changedAt": now}},
+                vec![doc! {"$set": {
+                    "seq": {"$add": ["$seq", count]},
+                    "lastMessageAt": now,
+                    "activityAt": now,
+                    "changedAt": now,
+                    "missed": {"$setUnion": [{"$ifNull": ["$missed", []]}, absent]},
+                }}],
             )
             .return_document(ReturnDocument::After)
             .session(&mut *session)

@@ -16,6 +16,12 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a user's name.
+    pub async fn forget_name(&self, user: UserId) -> Result<(), StoreError> {
+        self.names.delete_one(doc! {"_id": user.to_string()}).await?;
+        Ok(())
+    }
+
     /// Those of these users who have one of these names, which are in lower case.
     pub async fn named(&self, users: &[UserId], names: &BTreeSet<String>) -> Result<Vec<StoredName>, StoreError> {
         if names.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Each holds its own outbox: the events of a change are written by the change itself, so neither is ever there without the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use contract::conversation::{Conversation, ConversationType, Member, MemberRole};
 use contract::event::Envelope;
@@ -51,6 +51,9 @@ pub struct StoredConversation {
     /// How far each member has read.
     #[serde(default)]
     pub read: BTreeMap<UserId, u64>,
+    /// Members who were not connected when something was sent, and have not read to its end since: others are told when they do.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missed: BTreeSet<UserId>,
     /// Which members have muted it.
     #[serde(default)]
     pub mutes: BTreeMap<UserId, StoredMute>,

@@ -1,6 +1,8 @@
 //! Conversations and their members.
 
+use jiff::Timestamp;
 use reqwest::Method;
+use runtime::clock::Clock;
 use serde_json::json;
 
 use super::client::Client;
@@ -28,19 +30,35 @@ async fn a_pair_has_one_direct_conversation_however_often_it_is_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_asked_for_twice_with_the_same_key_is_one_group() {
+async fn a_group_asked_for_again_under_its_key_is_one_group_with_one_answer() {
     let platform = Platform::new();
-    let replica = platform.start().await;
-    let (ada, bob) = (Person::new(), Person::new());
-    let open = async |key: &str| {
+    let clock = Clock::manual(Timestamp::now());
+    let replica = platform.start_with(clock.clone()).await;
+    let (ada, bob) = (Person::whose_token_lasts(200_000), Person::new());
+    let open = async |key: &str, title: &str| {
         let url = format!("{}/api/v1/conversations", replica.url);
-        let body = json!({"type": "group", "title": "Twice", "memberIds": [bob.id]});
+        let body = json!({"type": "group", "title": title, "memberIds": [bob.id]});
         let request = reqwest::Client::new().post(url).bearer_auth(&ada.token).header("Idempotency-Key", key);
-        request.json(&body).send().await.unwrap().json::<serde_json::Value>().await.unwrap()["id"].clone()
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
     };
-    let first = open("k1").await;
-    assert_eq!(open("k1").await, first);
-    assert_ne!(open("k2").await, first);
+    let first = open("k1", "Twice").await;
+    assert_eq!(first.0, 201);
+    assert_eq!(open("k1", "Twice").await, first);
+    assert_ne!(open("k2", "Twice").await.1["id"], first.1["id"]);
+    let (status, problem) = open("k1", "Other").await;
+    assert_eq!((status, problem["code"].as_str()), (422, Some("idempotency-key-reused")));
+
+    // A process that died before it kept its answer: the group is there, and so is a claim that has run out.
+    let kept = platform.database().await.collection::<mongodb::bson::Document>("idempotency");
+    kept.delete_many(mongodb::bson::doc! {}).await.unwrap();
+    let (status, again) = open("k1", "Twice").await;
+    assert_eq!((status, &again["id"]), (200, &first.1["id"]), "the group knows its key");
+
+    clock.advance(std::time::Duration::from_hours(24));
+    let (status, later) = open("k1", "Other").await;
+    assert_eq!((status, later["title"].as_str()), (201, Some("Other")), "after a day the key is free");
+    assert_ne!(later["id"], first.1["id"]);
     replica.stop().await;
 }
 

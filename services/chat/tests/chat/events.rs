@@ -115,6 +115,46 @@ async fn every_change_is_told_with_who_was_there_and_without_the_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_missed_something_is_told_of_when_they_have_read_on_and_nobody_else() {
+    let platform = Platform::new();
+    let folder = tempfile::tempdir().unwrap();
+    let listener = Listener::start(&platform.rabbitmq_uri, folder.path());
+    let replica = platform.start().await;
+    let (ada, here, away) = (Person::new(), Person::new(), Person::new());
+    let client = Client::start();
+    listener.bound(&replica).await;
+    let _socket = client.connect(&replica.url, &here.token).await;
+    let group = replica.group(&ada, &[&here, &away]).await;
+    for text in ["one", "two", "three"] {
+        replica.say(&ada, &group, text).await;
+    }
+    let read = async |who: &Person, seq: u64| {
+        let path = format!("/conversations/{group}/read");
+        assert_eq!(replica.call(who, reqwest::Method::PUT, &path, Some(json!({"seq": seq}))).await.0, 200);
+    };
+    read(&here, 3).await;
+    read(&away, 2).await;
+    read(&away, 2).await;
+    read(&away, 99).await;
+    // Of what was missed before nothing is left, so this reading is nobody's business.
+    replica.call(&ada, reqwest::Method::PATCH, &format!("/conversations/{group}"), Some(json!({"title": "New"}))).await;
+    read(&away, 4).await;
+    replica.post(&ada, &format!("/conversations/{group}/members"), json!({"userIds": [Person::new().id]})).await;
+
+    // Events of conversations come in their order: what was told before this one has come.
+    let heard = listener.until(|heard| heard.iter().any(|e| is_of("conversation.member-added")(&e))).await;
+    let reads: Vec<_> = heard
+        .iter()
+        .filter_map(|envelope| match &envelope.event {
+            Event::ConversationRead(read) => Some((read.user_id, read.seq, read.conversation_id.to_string())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reads, [(away.id, 2, group.clone()), (away.id, 3, group.clone())]);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_wait_for_a_broker_that_is_away_and_none_is_lost() {
     let mut broker = servers::RabbitMq::start().unwrap();
     let platform = Platform::with(servers::Redis::shared().database(), broker.virtual_host());

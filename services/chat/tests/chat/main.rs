@@ -7,6 +7,7 @@ mod at_rest;
 mod client;
 mod conversations;
 mod delivery;
+mod departures;
 mod durability;
 mod events;
 mod first_ping;

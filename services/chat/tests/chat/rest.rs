@@ -73,13 +73,27 @@ async fn an_idempotency_key_serves_as_the_nonce_of_a_message_without_one() {
     let (ada, bob) = (Person::new(), Person::new());
     let conversation = replica.direct(&ada, &bob).await;
     let url = format!("{}/api/v1/conversations/{conversation}/messages", replica.url);
-    let send = async || {
-        let request = reqwest::Client::new().post(&url).bearer_auth(&ada.token).header("Idempotency-Key", "k");
-        request.json(&json!({"text": "once"})).send().await.unwrap().json::<serde_json::Value>().await.unwrap()
+    let send = async |body: serde_json::Value| {
+        let request = reqwest::Client::new().post(&url).bearer_auth(&ada.token).header("Idempotency-Key", "\"k\"");
+        let answer = request.json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<serde_json::Value>().await.unwrap())
     };
-    let first = send().await;
-    assert_eq!(send().await, first);
-    assert_eq!(replica.history(&bob, &conversation).await.len(), 1);
+    let (status, first) = send(json!({"text": "once"})).await;
+    assert_eq!((status, first["nonce"].as_str()), (201, Some("k")));
+    let at_once = futures::future::join_all((0..4).map(|_| send(json!({"text": "once"})))).await;
+    assert!(at_once.iter().all(|again| *again == (201, first.clone())), "{at_once:?}");
+    for other in [json!({"text": "twice"}), json!({"text": "once", "replyTo": first["id"]})] {
+        let (status, problem) = send(other).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("idempotency-key-reused")));
+    }
+    let with_a_nonce = send(json!({"text": "another", "nonce": "n"})).await;
+    assert_eq!(with_a_nonce.0, 201, "a nonce of its own is what counts");
+    assert_eq!(replica.history(&bob, &conversation).await.len(), 2);
+
+    let path = format!("/conversations/{conversation}/messages/{}", first["id"].as_str().unwrap());
+    replica.call(&ada, reqwest::Method::PATCH, &path, Some(json!({"text": "edited"}))).await;
+    let (status, again) = send(json!({"text": "once"})).await;
+    assert_eq!((status, again["text"].as_str()), (201, Some("edited")), "the message of then, as it is now");
     replica.stop().await;
 }
 

@@ -23,7 +23,7 @@ use crate::{
     state::AppState,
 };
 
-/// Streams a file: 200, 206, 304 or 416. For its owner.
+/// Streams a file: 200, 206, 304 or 416. For its owner; the picture of an account for every user.
 pub(super) async fn download(
     State(state): State<AppState>,
     identity: Identity,
@@ -31,7 +31,10 @@ pub(super) async fn download(
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let file = state.files.find(id, identity.user_id).await?.ok_or(NoSuchFile)?;
+    let file = state.files.any(id).await?.ok_or(NoSuchFile)?;
+    if file.owner != identity.user_id && !(file.is_image() && state.avatars.is_picture_of(id, file.owner).await?) {
+        return Err(NoSuchFile.into());
+    }
     let tag = file.entity_tag();
     if headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| tags.to_str().is_ok_and(|tags| tag.is_in(tags))) {
         return complete(described(&tag).status(StatusCode::NOT_MODIFIED), Body::empty());

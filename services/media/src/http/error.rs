@@ -57,6 +57,8 @@ impl From<UploadError> for Problem {
             UploadError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", "The upload stopped")
                 .detail("Nothing has arrived for too long. Send the file again."),
             UploadError::Busy => Self::unavailable("Too many uploads are under way. Try again in a moment."),
+            UploadError::KeyInUse(error) => error.into(),
+            UploadError::KeyReused(error) => error.into(),
             UploadError::Files(error) => error.into(),
             UploadError::Object(error) => error.into(),
         }

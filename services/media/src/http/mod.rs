@@ -10,7 +10,7 @@ use axum::{Router, extract::DefaultBodyLimit, http::StatusCode};
 use contract::media::Media;
 use runtime::openapi::{
     self, Api, delete, get, post,
-    refusals::{AWAY, CONFLICT, INVALID, NO_SESSION, NOT_FOUND},
+    refusals::{AWAY, CONFLICT, INVALID, KEY_IN_USE, NO_SESSION, NOT_FOUND},
 };
 use serde_json::Value;
 
@@ -41,9 +41,10 @@ fn api() -> Api<AppState> {
             [post("Upload a file", upload::upload)
                 .file(upload::FIELD)
                 .answers::<Media>(StatusCode::CREATED)
+                .idempotency_key()
                 .problems([INVALID, NO_SESSION])
                 .problem((StatusCode::REQUEST_TIMEOUT, &["request-timeout"]))
-                .problem(CONFLICT)
+                .problems([CONFLICT, KEY_IN_USE])
                 .problem((StatusCode::PAYLOAD_TOO_LARGE, &["payload-too-large"]))
                 .problem((StatusCode::UNSUPPORTED_MEDIA_TYPE, &["unsupported-media-type"]))
                 .problem(AWAY)],

@@ -12,6 +12,7 @@ use contract::{id::UserId, media::Media, problem::Problem};
 use futures::StreamExt;
 use runtime::{
     extract::Json,
+    idempotency::IdempotencyKey,
     identity::Identity,
     problem::{ApiError, ApiResult},
 };
@@ -20,7 +21,7 @@ use tracing::Instrument;
 
 use super::{FORM_ALLOWANCE, error::too_large, paced::Paced};
 use crate::{
-    file::File,
+    file::{File, UploadKey},
     state::AppState,
     upload::{Remains, UploadError, Uploads},
 };
@@ -37,22 +38,27 @@ pub(super) async fn upload(
     identity: ApiResult<Identity>,
     request: Request,
 ) -> ApiResult<Response> {
-    let identity = match admitted(identity, request.headers(), state.uploads.limit()) {
-        Ok(identity) => identity,
+    let (identity, key) = match admitted(identity, request.headers(), state.uploads.limit()) {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             state.shutdown.spawn(linger(request.into_body()));
             return Err(refusal);
         }
     };
     let form = Multipart::from_request(request.map(Paced::body), &state).await.map_err(|_| not_a_form())?;
-    let file = taken_in(state, identity.user_id, form).await?;
+    let file = taken_in(state, identity.user_id, key, form).await?;
     let location = format!("/api/v1/media/{}", file.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Media::from(file))).into_response())
 }
 
 /// What can be told before any of the body is read.
-fn admitted(identity: ApiResult<Identity>, headers: &HeaderMap, limit: u64) -> ApiResult<Identity> {
+fn admitted(
+    identity: ApiResult<Identity>,
+    headers: &HeaderMap,
+    limit: u64,
+) -> ApiResult<(Identity, Option<UploadKey>)> {
     let identity = identity?;
+    let key = IdempotencyKey::of(headers)?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit.saturating_add(FORM_ALLOWANCE)) {
@@ -62,7 +68,7 @@ fn admitted(identity: ApiResult<Identity>, headers: &HeaderMap, limit: u64) -> A
     if !(kind.starts_with("multipart/form-data") && kind.contains("boundary=")) {
         return Err(not_a_form().into());
     }
-    Ok(identity)
+    Ok((identity, key.as_ref().map(UploadKey::from)))
 }
 
 fn not_a_form() -> Problem {
@@ -72,10 +78,15 @@ fn not_a_form() -> Problem {
 }
 
 /// Runs the upload in a task of its own: it cleans up after itself even when the client, and with it the request, is gone.
-async fn taken_in(AppState { uploads, shutdown, .. }: AppState, owner: UserId, mut form: Multipart) -> ApiResult<File> {
+async fn taken_in(
+    AppState { uploads, shutdown, .. }: AppState,
+    owner: UserId,
+    key: Option<UploadKey>,
+    mut form: Multipart,
+) -> ApiResult<File> {
     let (answer, outcome) = oneshot::channel();
     let task = async move {
-        match receive(&uploads, owner, &mut form).await {
+        match receive(&uploads, owner, key, &mut form).await {
             Ok(file) => {
                 // The file stays even if nobody hears of it: its owner may have lost the connection at the last moment.
                 let _ = answer.send(Ok(file));
@@ -97,12 +108,13 @@ async fn taken_in(AppState { uploads, shutdown, .. }: AppState, owner: UserId, m
 async fn receive(
     uploads: &Uploads,
     owner: UserId,
+    key: Option<UploadKey>,
     form: &mut Multipart,
 ) -> Result<File, (UploadError, Option<Remains>)> {
     let before = |error: MultipartError| (UploadError::from(error), None);
     while let Some(field) = form.next_field().await.map_err(before)? {
         if field.name() == Some(FIELD) {
-            return uploads.receive(owner, field).await;
+            return uploads.receive(owner, key, field).await;
         }
     }
     Err((UploadError::NoFile, None))

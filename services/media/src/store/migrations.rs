@@ -5,7 +5,13 @@ use runtime::migrations::Migration;
 use super::Files;
 
 /// The steps, in order. A name never changes, and a step that was in a release stays as it is.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    name: "indexes",
-    run: |database| Box::pin(async move { Ok(Files::new(&database).make_indexes().await?) }),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "indexes",
+        run: |database| Box::pin(async move { Ok(Files::new(&database).make_indexes().await?) }),
+    },
+    Migration {
+        name: "upload-keys",
+        run: |database| Box::pin(async move { Ok(Files::new(&database).make_index_of_keys().await?) }),
+    },
+];

@@ -6,6 +6,7 @@ use aws_sdk_s3::{
     Client,
     config::timeout::TimeoutConfig,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::abort_multipart_upload::AbortMultipartUploadError,
     primitives::ByteStream,
 };
 
@@ -82,6 +83,21 @@ impl Objects {
             Err(error) if error.code() == Some("NoSuchKey") => Err(ObjectError::Missing(key.clone())),
             Err(error) => Err(unavailable("get object", &error)),
         }
+    }
+
+    /// Removes an object with whatever parts an upload left that died.
+    pub async fn clear(&self, key: &ObjectKey) -> Result<(), ObjectError> {
+        let uploads = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(key.as_str()).send().await;
+        let uploads = uploads.map_err(|error| unavailable("list multipart uploads", &error))?;
+        for id in uploads.uploads().iter().filter_map(|upload| upload.upload_id()) {
+            let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key.as_str()).upload_id(id);
+            match abort.send().await {
+                Ok(_) => {}
+                Err(error) if error.as_service_error().is_some_and(AbortMultipartUploadError::is_no_such_upload) => {}
+                Err(error) => return Err(unavailable("abort multipart upload", &error)),
+            }
+        }
+        self.delete(key).await
     }
 
     /// Removes an object; one that is not there is removed already.

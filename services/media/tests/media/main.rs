@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod content;
 mod form;
+mod keys;
 mod lifecycle;
 mod openapi;
 mod outages;

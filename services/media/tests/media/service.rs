@@ -4,20 +4,28 @@ use std::{collections::BTreeMap, fs, future::Future, path::Path, time::Duration}
 
 use aws_sdk_s3::Client;
 use contract::{
+    event::{Envelope, Event},
     id::{SessionId, UserId},
     media::Media,
     problem::Problem,
 };
+use jiff::Timestamp;
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use media::settings::{DEFAULTS, Settings};
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use runtime::{clock::Clock, config, connect, shutdown::Shutdown};
+use runtime::{
+    clock::Clock,
+    config, connect,
+    messaging::{Connector, Publisher},
+    shutdown::Shutdown,
+};
 use serde_json::json;
 use servers::{
-    MongoDb, ObjectStorage,
+    MongoDb, ObjectStorage, RabbitMq,
     access_tokens::{ISSUER, access_token, write_jwks},
 };
 use tempfile::TempDir;
@@ -29,7 +37,7 @@ use tokio::{
 use crate::form;
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running service.
 pub(crate) struct Service {
@@ -45,6 +53,9 @@ pub(crate) struct Service {
     pub(crate) store: Client,
     /// Its bucket.
     pub(crate) bucket: String,
+    /// Publishes what other services would.
+    pub(crate) publisher: Publisher,
+    broker: Connector,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
     _folder: TempDir,
@@ -76,6 +87,7 @@ impl Service {
         let service = media::service(&settings, Clock::system()).await.unwrap().bind().await.unwrap();
         let url = format!("http://{}", service.address().unwrap());
         let admin_url = format!("http://{}", service.admin_address().unwrap());
+        let broker = Connector::new(&settings.rabbitmq.uri_file, "test");
         Self {
             url,
             admin_url,
@@ -83,6 +95,8 @@ impl Service {
             database: connect::mongodb(&settings.mongodb).await.unwrap(),
             store: connect::object_storage(&right).unwrap().0,
             bucket: right.bucket,
+            publisher: Publisher::new(broker.clone()),
+            broker,
             shutdown: service.shutdown(),
             serving: tokio::spawn(async move { service.serve().await.unwrap() }),
             _folder: folder,
@@ -109,6 +123,20 @@ impl Service {
     pub(crate) async fn objects(&self) -> Vec<String> {
         let listed = self.store.list_objects_v2().bucket(&self.bucket).send().await.unwrap();
         listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+    }
+
+    /// Publishes an event of that time, once the service's queue is bound: what is published before goes nowhere.
+    pub(crate) async fn publish(&self, event: impl Into<Event>, at: Timestamp) {
+        let broker = &self.broker;
+        until("the queue has a consumer", async || {
+            let Ok(channel) = broker.channel().await else { return false };
+            let options = QueueDeclareOptions::durable().passive();
+            let queue = channel.queue_declare(media::accounts::QUEUE.into(), options, FieldTable::default()).await;
+            queue.is_ok_and(|queue| queue.consumer_count() > 0)
+        })
+        .await;
+        let envelope = Envelope::new("auth", event.into(), None, at, &mut rand::rng());
+        self.publisher.publish(&envelope).await.unwrap();
     }
 
     /// How many multipart uploads are under way in the bucket.
@@ -139,6 +167,13 @@ impl User<'_> {
     pub(crate) async fn upload(&self, filename: &str, content: &[u8]) -> Response {
         let form = form::of_file(filename, content);
         self.request(Method::POST, "/media").header("content-type", form::CONTENT_TYPE).body(form).send().await.unwrap()
+    }
+
+    /// Uploads `content` under an `Idempotency-Key`.
+    pub(crate) async fn upload_under(&self, key: &str, filename: &str, content: &[u8]) -> Response {
+        let form = form::of_file(filename, content);
+        let request = self.request(Method::POST, "/media").header("Idempotency-Key", key);
+        request.header("content-type", form::CONTENT_TYPE).body(form).send().await.unwrap()
     }
 
     /// Uploads `content`, which has to be taken.
@@ -203,6 +238,7 @@ pub(crate) fn environment(folder: &Path, store: &ObjectStorage, more: &[(&str, &
         ("SERVER__SETTLE_SECONDS", "0".to_owned()),
         ("MONGODB__URI_FILE", file("mongodb-uri", &MongoDb::shared().uri())),
         ("MONGODB__DATABASE", format!("media-{:x}", rand::random::<u64>())),
+        ("RABBITMQ__URI_FILE", file("rabbitmq-uri", &RabbitMq::shared().virtual_host())),
         ("OBJECT_STORAGE__ENDPOINT", store.endpoint()),
         ("OBJECT_STORAGE__REGION", store.region().to_owned()),
         ("OBJECT_STORAGE__BUCKET", store.bucket()),

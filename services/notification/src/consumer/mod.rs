@@ -7,7 +7,7 @@ mod letters;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use contract::event::{Envelope, Event, MessageCreated};
+use contract::event::{ConversationRead, Envelope, Event, MessageCreated};
 use contract::id::UserId;
 use runtime::{
     clock::Clock,
@@ -19,7 +19,7 @@ use crate::{
     absence::absent_members,
     contact::Contact,
     counters::Counters,
-    store::{Contacts, Devices, Letters, Notifications, Preferences, notifications::Told},
+    store::{Contacts, Devices, Letters, Notifications, Preferences, ReadMarks, notifications::Told},
 };
 
 /// The queue. All that belongs to it in the broker is named below it.
@@ -27,6 +27,7 @@ pub const QUEUE: &str = "notification.events";
 
 /// The events it wants.
 const KINDS: &[&str] = &[
+    "conversation.read",
     "message.created",
     "session.revoked",
     "user.deleted",
@@ -52,6 +53,8 @@ pub struct Handler {
     pub devices: Devices,
     /// How users want to be told.
     pub preferences: Preferences,
+    /// How far users have read.
+    pub read_marks: ReadMarks,
     /// Whether there is a mail server: without one nobody is written to.
     pub by_email: bool,
     /// Whether devices are told.
@@ -82,6 +85,7 @@ impl Handler {
         let at = envelope.time;
         let done = match envelope.event {
             Event::MessageCreated(message) => self.message_created(&message).await,
+            Event::ConversationRead(read) => self.conversation_read(&read).await,
             Event::UserRegistered(user) => self.contacts.add(&Contact::from(&user)).await,
             Event::EmailChanged(change) => self.contacts.change_email(&Contact::from(&change), at).await,
             Event::UserUpdated(user) => self.contacts.change_name(user.user_id, &user.display_name, at).await,
@@ -105,11 +109,16 @@ impl Handler {
         self.devices.forget(user).await?;
         self.preferences.forget(user).await?;
         self.letters.forget(user).await?;
+        self.read_marks.forget(user).await?;
         self.notifications.forget(user).await
     }
 
     async fn message_created(&self, message: &MessageCreated) -> Result<(), mongodb::error::Error> {
-        let absent = absent_members(message);
+        let mut absent = absent_members(message);
+        // That somebody has read may be known before what they have read: the two come by different ways.
+        for reader in self.read_marks.past(message.conversation_id, message.seq, &absent).await? {
+            absent.remove(&reader);
+        }
         if absent.is_empty() {
             return Ok(());
         }
@@ -119,8 +128,19 @@ impl Handler {
         self.counters.notifications_stored.inc_by(stored);
         tracing::info!(message = %message.message_id, absent = absent.len(), stored, "notified");
         if stored > 0 {
+            // Who has read in this very moment saw nothing here to be marked.
+            for reader in self.read_marks.past(message.conversation_id, message.seq, &absent).await? {
+                let (conversation, now) = (message.conversation_id, self.clock.now());
+                self.notifications.mark_read_up_to(reader, conversation, message.seq, now).await?;
+            }
             self.bell.notify_waiters();
         }
         Ok(())
+    }
+
+    async fn conversation_read(&self, read: &ConversationRead) -> Result<(), mongodb::error::Error> {
+        let (now, ConversationRead { conversation_id, user_id, seq }) = (self.clock.now(), *read);
+        self.read_marks.note(conversation_id, user_id, seq, now).await?;
+        self.notifications.mark_read_up_to(user_id, conversation_id, seq, now).await
     }
 }

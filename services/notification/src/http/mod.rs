@@ -6,16 +6,16 @@ mod notifications;
 mod preferences;
 mod routes;
 
-use axum::Router;
-use runtime::openapi;
+use axum::{Extension, Router};
+use runtime::{idempotency::Idempotency, openapi};
 use serde_json::Value;
 
 use crate::state::AppState;
 
-/// The routes of the public listener.
-pub fn router(state: AppState) -> Router {
+/// The routes of the public listener; `idempotency` is where answers are kept of what is to be done once.
+pub fn router(state: AppState, idempotency: Idempotency) -> Router {
     let (router, document) = routes::api().finish(TITLE, env!("CARGO_PKG_VERSION"));
-    router.merge(openapi::route(document)).with_state(state)
+    router.merge(openapi::route(document)).layer(Extension(idempotency)).with_state(state)
 }
 
 const TITLE: &str = "ChatPlatform: notifications and devices";

@@ -59,6 +59,7 @@ pub(super) fn api() -> Api<AppState> {
                     .body::<NewDevice>()
                     .answers::<Device>(StatusCode::CREATED)
                     .answers::<Device>(StatusCode::OK)
+                    .answered_once()
                     .problems([INVALID, NO_SESSION, AWAY]),
             ],
         )

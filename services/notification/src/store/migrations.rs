@@ -1,8 +1,8 @@
 //! The forms that the database has had, by the steps between them.
 
-use runtime::migrations::Migration;
+use runtime::{idempotency, migrations::Migration};
 
-use super::{Devices, Letters, Notifications};
+use super::{Devices, Letters, Notifications, ReadMarks};
 
 /// The steps, in order. A name never changes, and a step that was in a release stays as it is.
 pub const MIGRATIONS: &[Migration] = &[
@@ -24,4 +24,9 @@ pub const MIGRATIONS: &[Migration] = &[
             })
         },
     },
+    Migration {
+        name: "read-marks",
+        run: |database| Box::pin(async move { Ok(ReadMarks::new(&database).prepare().await?) }),
+    },
+    idempotency::MIGRATION,
 ];

@@ -6,6 +6,7 @@ pub mod letters;
 mod migrations;
 pub mod notifications;
 pub mod preferences;
+pub mod read_marks;
 
 pub use contacts::Contacts;
 pub use devices::Devices;
@@ -13,6 +14,7 @@ pub use letters::Letters;
 pub use migrations::MIGRATIONS;
 pub use notifications::Notifications;
 pub use preferences::Preferences;
+pub use read_marks::ReadMarks;
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::{
     Collection, Database, IndexModel,
-    bson::doc,
+    bson::{Document, doc},
     error::{Error, ErrorKind},
     options::{IndexOptions, ReturnDocument},
 };
@@ -144,10 +144,27 @@ impl Notifications {
         conversation: Option<ConversationId>,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let within = conversation.map(|conversation| doc! {"conversationId": conversation.to_string()});
+        self.mark(user, within.unwrap_or_default(), now).await
+    }
+
+    /// Marks those of `user` as read that tell of messages of `conversation` up to `seq`.
+    pub async fn mark_read_up_to(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        // Those of an earlier release do not know their message's place; they are older.
+        let read = doc! {"conversationId": conversation.to_string(), "seq": {"$not": {"$gt": seq}}};
+        self.mark(user, read, now).await
+    }
+
+    async fn mark(&self, user: UserId, which: Document, now: Timestamp) -> Result<(), Error> {
         let mut unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
-        if let Some(conversation) = conversation {
-            unread.insert("conversationId", conversation.to_string());
-        }
+        unread.extend(which);
         self.records
             .update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": "", "push": ""}})
             .await?;

@@ -5,6 +5,7 @@ use contract::{
     event::{RevocationReason, SessionRevoked, UserDeleted},
     id::SessionId,
 };
+use futures::TryStreamExt;
 use mongodb::bson::doc;
 use notification::store::devices::MOST;
 use reqwest::{Method, StatusCode};
@@ -28,6 +29,35 @@ async fn a_device_is_registered_once_however_often_its_client_starts() {
     let again: Device = again.json().await.unwrap();
     assert_eq!((again.id, again.created_at, again.name.clone()), (first.id, first.created_at, None));
     assert_eq!(ada.devices().await, [again]);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_is_sent_again_under_its_key_is_answered_as_the_first_time() {
+    let service = Service::start().await;
+    let (ada, ben) = (service.user(), service.user());
+    let body = json!({"token": "adas-phone", "platform": "ios", "name": "Phone"});
+    let first = ada.post_under("k-1", "/devices", &body).await;
+    assert_eq!(first.0, StatusCode::CREATED);
+    assert_eq!(ada.post_under("k-1", "/devices", &body).await, first, "and not with 200, as without a key");
+
+    let other = json!({"token": "adas-tablet", "platform": "ios"});
+    let (status, problem) = ada.post_under("k-1", "/devices", &other).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency-key-reused")));
+    assert_eq!(ada.devices().await.len(), 1);
+
+    let faulty = json!({"token": "", "platform": "ios"});
+    assert_eq!(ada.post_under("k-2", "/devices", &faulty).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(ada.post_under("k-2", "/devices", &other).await.0, StatusCode::CREATED, "a refusal leaves the key free");
+    assert_eq!(
+        ben.post_under("k-1", "/devices", &json!({"token": "bens", "platform": "web"})).await.0,
+        StatusCode::CREATED
+    );
+
+    let kept: Vec<mongodb::bson::Document> =
+        service.database.collection("idempotency").find(doc! {}).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(kept.len(), 3);
+    assert!(kept.iter().all(|answer| !answer.to_string().contains("adas-phone")), "no token is kept: {kept:?}");
     service.stop().await;
 }
 

@@ -1,11 +1,19 @@
 //! What users see and change.
 
-use contract::{id::NotificationId, notification::Notification};
+use contract::{
+    event::{ConversationRead, MessageCreated},
+    id::{MessageId, NotificationId},
+    notification::Notification,
+};
+use mongodb::{
+    Collection,
+    bson::{Document, doc},
+};
 use reqwest::{Method, StatusCode};
 
 use crate::{
     events::message,
-    service::{Service, problem},
+    service::{Service, problem, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,6 +116,47 @@ async fn who_shows_a_conversation_reads_all_of_it_and_of_no_other() {
     }
     let answer = away.send(Method::POST, "/notifications/read-all?conversationId=17").await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_on_in_a_conversation_has_read_what_was_told_of_it_so_far() {
+    let service = Service::start().await;
+    let (sender, away) = (service.user(), service.user());
+    let first = message(sender.id, &[sender.id, away.id], &[]);
+    let conversation_id = first.conversation_id;
+    for seq in 1..=3 {
+        service.publish(MessageCreated { message_id: MessageId::generate(), seq, ..first.clone() }).await;
+    }
+    let elsewhere = message(sender.id, &[sender.id, away.id], &[]);
+    service.publish(elsewhere.clone()).await;
+    away.has(4).await;
+
+    service.publish(ConversationRead { conversation_id, user_id: away.id, seq: 2 }).await;
+
+    let unread =
+        async || away.notifications().await.into_iter().filter(|one| one.read_at.is_none()).collect::<Vec<_>>();
+    until("two of them are read", async || unread().await.len() == 2).await;
+    let conversations: Vec<_> = unread().await.iter().map(|one| one.conversation_id).collect();
+    assert!(conversations.contains(&conversation_id) && conversations.contains(&elsewhere.conversation_id));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_what_they_are_known_to_have_read_already() {
+    let service = Service::start().await;
+    let (sender, quick, away) = (service.user(), service.user(), service.user());
+    let missed = MessageCreated { seq: 5, ..message(sender.id, &[sender.id, quick.id, away.id], &[]) };
+    service.publish(ConversationRead { conversation_id: missed.conversation_id, user_id: quick.id, seq: 5 }).await;
+    let marks: Collection<Document> = service.database.collection("readMarks");
+    until("the mark is there", async || marks.count_documents(doc! {}).await.unwrap() == 1).await;
+
+    service.publish(missed.clone()).await;
+    service.publish(MessageCreated { message_id: MessageId::generate(), seq: 6, ..missed.clone() }).await;
+
+    away.has(2).await;
+    let told = quick.has(1).await.remove(0);
+    assert_ne!(told.message_id, missed.message_id);
     service.stop().await;
 }
 

@@ -192,6 +192,14 @@ impl User<'_> {
         self.service.http.request(method, url).bearer_auth(&self.token).json(body).send().await.unwrap()
     }
 
+    /// A request of this user with a body, under an `Idempotency-Key`.
+    pub(crate) async fn post_under(&self, key: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+        let url = format!("{}/api/v1{path}", self.service.url);
+        let request = self.service.http.post(url).bearer_auth(&self.token).header("Idempotency-Key", key);
+        let answer = request.json(body).send().await.unwrap();
+        (answer.status(), answer.json().await.unwrap())
+    }
+
     /// Registers a phone with this token.
     pub(crate) async fn register(&self, token: &str) -> Device {
         let answer = self.send_json(Method::POST, "/devices", &json!({"token": token, "platform": "android"})).await;

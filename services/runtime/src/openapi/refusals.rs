@@ -21,5 +21,11 @@ pub const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, &["not-found"]);
 /// It is not in the state in which this can be done.
 pub const CONFLICT: Refusal = (StatusCode::CONFLICT, &["conflict"]);
 
+/// The `Idempotency-Key` came with another request before.
+pub const KEY_REUSED: Refusal = (StatusCode::UNPROCESSABLE_ENTITY, &["idempotency-key-reused"]);
+
+/// The first request with the `Idempotency-Key` is under way.
+pub const KEY_IN_USE: Refusal = (StatusCode::CONFLICT, &["idempotency-key-in-use"]);
+
 /// A server behind the service does not answer.
 pub const AWAY: Refusal = (StatusCode::SERVICE_UNAVAILABLE, &["unavailable"]);

@@ -22,6 +22,27 @@ export interface SecondStepRequired {
   methods: ("totp" | "recovery-code")[];
 }
 
+/** How the second step of one's own log-in stands. */
+export interface SecondStep {
+  enabled: boolean;
+  since?: string;
+  recoveryCodesLeft?: number;
+}
+
+/** What an authenticator app needs; shown once. */
+export interface SecondStepSecret {
+  /** In base32, to be typed. */
+  secret: string;
+  /** `otpauth://...`, to be scanned. */
+  uri: string;
+}
+
+/** What is known of a file. */
+export interface Media {
+  id: string;
+  contentType: string;
+}
+
 /** The answer to a registration, a log-in or a refresh. `expiresIn` counts seconds. */
 export interface Tokens {
   user: Account;

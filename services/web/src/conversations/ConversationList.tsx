@@ -1,8 +1,8 @@
 import { Link } from "react-router";
-import type { Conversation } from "../api/wire";
+import { Avatar } from "../people/Avatar";
 import { FindPeople } from "../people/FindPeople";
 import { useAppSelector } from "../store";
-import { inOrder, nameOf } from "./slice";
+import { hasNews, inOrder, nameOf, otherOf } from "./slice";
 
 export function ConversationList({ me, openId }: { me: string; openId: string | undefined }) {
   const conversations = useAppSelector((state) => state.conversations);
@@ -12,11 +12,14 @@ export function ConversationList({ me, openId }: { me: string; openId: string | 
       <FindPeople me={me} />
       <ul>
         {inOrder(conversations).map((conversation) => {
+          const name = nameOf(conversation, me, known);
+          const other = known[otherOf(conversation, me) ?? ""];
           const news = conversation.id !== openId && hasNews(conversation, me);
           return (
             <li key={conversation.id}>
               <Link to={`/c/${conversation.id}`} aria-current={conversation.id === openId ? "page" : undefined} className={news ? "news" : ""}>
-                {nameOf(conversation, me, known)}
+                <Avatar name={name} mediaId={other?.avatarId} />
+                {name}
                 {news && <span className="badge"> new</span>}
               </Link>
             </li>
@@ -26,8 +29,4 @@ export function ConversationList({ me, openId }: { me: string; openId: string | 
       {conversations.loaded && Object.keys(conversations.byId).length === 0 && <p className="hint">No conversations yet.</p>}
     </nav>
   );
-}
-
-function hasNews(conversation: Conversation, me: string): boolean {
-  return conversation.lastMessageAt !== undefined && conversation.seq > (conversation.read[me] ?? 0);
 }

@@ -54,6 +54,21 @@ export function inOrder(state: Conversations): Conversation[] {
   return Object.values(state.byId).sort((a, b) => at(b).localeCompare(at(a)) || b.id.localeCompare(a.id));
 }
 
+/** Whether something was said there that this person has not read, here or elsewhere. */
+export function hasNews(conversation: Conversation, me: string): boolean {
+  return conversation.lastMessageAt !== undefined && conversation.seq > (conversation.read[me] ?? 0);
+}
+
+/** In how many conversations, the open one aside. */
+export function withNews(state: Conversations, me: string, openId: string | undefined): number {
+  return Object.values(state.byId).filter((conversation) => conversation.id !== openId && hasNews(conversation, me)).length;
+}
+
+/** The other person of a direct conversation. */
+export function otherOf(conversation: Conversation, me: string): string | undefined {
+  return conversation.type === "direct" ? conversation.members.find((member) => member.userId !== me)?.userId : undefined;
+}
+
 /** A group's title, or the name of the other person. */
 export function nameOf(conversation: Conversation, me: string, known: Record<string, User>): string {
   if (conversation.title) return conversation.title;

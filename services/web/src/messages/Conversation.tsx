@@ -70,7 +70,13 @@ export function Conversation({ conversation, me }: { conversation: ConversationB
         )}
         <ol>
           {shown.map((message) => (
-            <MessageItem key={message.id} message={message} mine={message.senderId === me} sender={nameOfUser(message.senderId)} />
+            <MessageItem
+              key={message.id}
+              message={message}
+              mine={message.senderId === me}
+              sender={nameOfUser(message.senderId)}
+              picture={known[message.senderId]?.avatarId}
+            />
           ))}
           {timeline?.pending.map((pending) => (
             <PendingItem key={pending.nonce} pending={pending} />

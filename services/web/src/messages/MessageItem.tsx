@@ -1,12 +1,21 @@
 import { useState } from "react";
 import type { Message } from "../api/wire";
+import { Avatar } from "../people/Avatar";
 import { usePlatform } from "../platform";
 import { useAppDispatch } from "../store";
 import { pendingDropped, type Pending } from "./slice";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
-export function MessageItem({ message, mine, sender }: { message: Message; mine: boolean; sender: string }) {
+interface Props {
+  message: Message;
+  mine: boolean;
+  sender: string;
+  /** The sender's picture. */
+  picture: string | undefined;
+}
+
+export function MessageItem({ message, mine, sender, picture }: Props) {
   const platform = usePlatform();
   const [draft, setDraft] = useState<string | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
@@ -26,7 +35,10 @@ export function MessageItem({ message, mine, sender }: { message: Message; mine:
   }
   return (
     <li className={mine ? "message mine" : "message"}>
-      <span className="sender">{sender}</span>
+      <span className="sender">
+        <Avatar name={sender} mediaId={picture} />
+        {sender}
+      </span>
       {draft === null ? (
         <p>{message.text}</p>
       ) : (

@@ -1,9 +1,10 @@
 import { useEffect } from "react";
-import { useParams } from "react-router";
+import { Link, useParams } from "react-router";
 import type { Account } from "../api/wire";
 import { ConversationList } from "../conversations/ConversationList";
-import { conversationsLoaded } from "../conversations/slice";
+import { conversationsLoaded, withNews } from "../conversations/slice";
 import { Conversation } from "../messages/Conversation";
+import { Avatar } from "../people/Avatar";
 import { useIntroductions } from "../people/introductions";
 import { usePlatform } from "../platform";
 import { useAppDispatch, useAppSelector } from "../store";
@@ -16,6 +17,14 @@ export function ChatPage({ account }: { account: Account }) {
   const connection = useAppSelector((state) => state.connection);
   const open = useAppSelector((state) => (conversationId ? state.conversations.byId[conversationId] : undefined));
   useIntroductions();
+
+  const news = useAppSelector((state) => withNews(state.conversations, account.id, conversationId));
+  useEffect(() => {
+    document.title = news === 0 ? "Chat" : `(${news}) Chat`;
+    return () => {
+      document.title = "Chat";
+    };
+  }, [news]);
 
   // Asked again after every reconnection: conversations may have begun while this page was away.
   useEffect(() => {
@@ -33,7 +42,10 @@ export function ChatPage({ account }: { account: Account }) {
   return (
     <div className={conversationId ? "chat chat-open" : "chat"}>
       <header className="bar">
-        <strong>{account.displayName}</strong>
+        <Link to="/account" className="me" aria-label={`Your account, ${account.displayName}`}>
+          <Avatar name={account.displayName} mediaId={account.avatarId} />
+          <strong>{account.displayName}</strong>
+        </Link>
         <span role="status" className={`connection ${connection}`}>
           {connection === "connected" ? "Connected" : "Reconnecting…"}
         </span>

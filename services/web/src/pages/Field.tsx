@@ -8,10 +8,12 @@ interface Props {
   hint?: string | undefined;
   error?: string | undefined;
   required?: boolean;
+  /** The first field of what has just taken the place of something else: whoever uses a keyboard goes on there. */
+  autoFocus?: boolean;
 }
 
 /** One labelled input; what is wrong with it is read out with it. */
-export function Field({ label, name, type = "text", autoComplete, hint, error, required = true }: Props) {
+export function Field({ label, name, type = "text", autoComplete, hint, error, required = true, autoFocus = false }: Props) {
   const id = useId();
   const described = error ?? hint;
   return (
@@ -23,6 +25,7 @@ export function Field({ label, name, type = "text", autoComplete, hint, error, r
         type={type}
         autoComplete={autoComplete}
         required={required}
+        autoFocus={autoFocus}
         aria-invalid={error !== undefined}
         {...(described === undefined ? {} : { "aria-describedby": `${id}-about` })}
       />

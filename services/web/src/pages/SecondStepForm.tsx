@@ -18,7 +18,7 @@ export function SecondStepForm({ challenge, startAgain }: { challenge: string; s
         </p>
       }
     >
-      {() => <Field label="Code" name="code" autoComplete="one-time-code" hint="Six digits of your authenticator app, or a recovery code." />}
+      {() => <Field label="Code" name="code" autoComplete="one-time-code" autoFocus hint="Six digits of your authenticator app, or a recovery code." />}
     </EntryForm>
   );
 }

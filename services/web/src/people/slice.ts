@@ -17,6 +17,10 @@ const slice = createSlice({
     peopleMet: (state, { payload }: PayloadAction<User[]>) => {
       for (const user of payload) state.known[user.id] = user;
     },
+    /** Their account is gone, or never was: what they said is still there. */
+    personGone: (state, { payload }: PayloadAction<string>) => {
+      state.known[payload] = { id: payload, username: "", displayName: "Deleted account", createdAt: "" };
+    },
     presenceChanged: (state, { payload }: PayloadAction<{ userId: string; online: boolean }>) => {
       state.online[payload.userId] = payload.online;
     },
@@ -28,5 +32,5 @@ const slice = createSlice({
   extraReducers: (builder) => builder.addCase(loggedOut, () => nobody),
 });
 
-export const { peopleMet, presenceChanged, presenceForgotten } = slice.actions;
+export const { peopleMet, personGone, presenceChanged, presenceForgotten } = slice.actions;
 export const people = slice.reducer;

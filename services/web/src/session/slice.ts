@@ -11,10 +11,16 @@ const slice = createSlice({
   initialState: { state: "restoring" } as Session,
   reducers: {
     loggedIn: (_, { payload }: PayloadAction<Account>): Session => ({ state: "in", account: payload }),
+    accountChanged: (state, { payload }: PayloadAction<Account>) => {
+      if (state.state === "in") state.account = payload;
+    },
+    secondStepChanged: (state, { payload }: PayloadAction<boolean>) => {
+      if (state.state === "in") state.account.secondStep = payload;
+    },
     loggedOut: (_, { payload }: PayloadAction<string | undefined>): Session =>
       payload === undefined ? { state: "out" } : { state: "out", reason: payload },
   },
 });
 
-export const { loggedIn, loggedOut } = slice.actions;
+export const { loggedIn, accountChanged, secondStepChanged, loggedOut } = slice.actions;
 export const session = slice.reducer;

@@ -7,7 +7,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{self, Binary};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Account, DisplayName, Email, NameKey, Username};
+use crate::accounts::{Account, DisplayName, Email, KeyDigest, NameKey, Username};
 use crate::password::PasswordHash;
 use crate::second_step::recovery::Digest;
 use crate::second_step::sealing::Sealed;
@@ -42,6 +42,8 @@ pub(super) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disabled_at: Option<bson::DateTime>,
     roles: Vec<Role>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    registered_by: Option<KeyDigest>,
     created_at: bson::DateTime,
     updated_at: bson::DateTime,
     #[serde(default)]
@@ -92,6 +94,7 @@ impl Record {
             epoch: account.epoch,
             disabled_at: account.disabled_at.map(millis),
             roles: account.roles.clone(),
+            registered_by: account.registered_by.clone(),
             created_at: millis(account.created_at),
             updated_at: millis(account.updated_at),
             outbox: told,
@@ -115,6 +118,7 @@ impl From<Record> for Account {
             epoch: record.epoch,
             disabled_at: record.disabled_at.map(timestamp),
             roles: record.roles,
+            registered_by: record.registered_by,
             created_at: timestamp(record.created_at),
             updated_at: timestamp(record.updated_at),
         }

@@ -20,6 +20,9 @@ pub(super) struct Record {
     kind: NotificationKind,
     conversation_id: ConversationId,
     message_id: MessageId,
+    /// The message's place in its conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<i64>,
     sender_id: UserId,
     created_at: DateTime,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +70,7 @@ impl Record {
             kind: NotificationKind::Message,
             conversation_id: message.conversation_id,
             message_id: message.message_id,
+            seq: i64::try_from(message.seq).ok(),
             sender_id: message.sender_id,
             created_at: stored(now),
             read_at: None,
