@@ -1,5 +1,6 @@
 //! The service put together.
 
+use contract::keys::MONGODB;
 use runtime::{
     clock::Clock, connect, health::Health, identity::TokenVerifier, migrations, program::Assembly, service::Service,
 };
@@ -22,7 +23,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let (client, bucket) = connect::object_storage(&settings.object_storage)?;
     let (files, objects) = (Files::new(&database), Objects::new(&client, bucket));
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
-    let keys = tokens.key_rings();
+    let keys = tokens.key_rings().with(MONGODB, {
+        let database = database.clone();
+        move || database.credentials_in_use()
+    });
 
     let service = Service::new("media", &settings.server);
     let shutdown = service.shutdown();

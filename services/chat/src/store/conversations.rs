@@ -49,7 +49,7 @@ pub enum Found {
 impl Store {
     /// Opens a conversation; if its direct or creation key is taken, gives the one that has it.
     pub async fn create(&self, conversation: StoredConversation) -> Result<Found, StoreError> {
-        match self.conversations.insert_one(&conversation).await.map_err(duplicate_or) {
+        match self.conversations.now().insert_one(&conversation).await.map_err(duplicate_or) {
             Ok(_) => Ok(Found::Created(conversation)),
             Err(StoreError::Duplicate) => {
                 let filter = match (&conversation.direct_key, &conversation.creation_key) {
@@ -60,7 +60,8 @@ impl Store {
                     (None, None) => return Err(StoreError::Duplicate),
                 };
                 // It may have been written by another replica just now, and be known to no majority yet: this waits until it is.
-                let existing = self.conversations.find_one(filter).read_concern(ReadConcern::linearizable());
+                let conversations = self.conversations.now();
+                let existing = conversations.find_one(filter).read_concern(ReadConcern::linearizable());
                 let existing = existing.max_time(SEEN_WITHIN).await?;
                 existing.map(Found::Existing).ok_or(StoreError::Moved)
             }
@@ -70,7 +71,7 @@ impl Store {
 
     /// The conversation of an id.
     pub async fn conversation(&self, id: ConversationId) -> Result<Option<StoredConversation>, StoreError> {
-        Ok(self.conversations.find_one(doc! {"_id": id.to_string()}).await?)
+        Ok(self.conversations.now().find_one(doc! {"_id": id.to_string()}).await?)
     }
 
     /// The conversation of an id, if the user is a member.
@@ -80,7 +81,7 @@ impl Store {
         member: UserId,
     ) -> Result<Option<StoredConversation>, StoreError> {
         let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
-        Ok(self.conversations.find_one(filter).await?)
+        Ok(self.conversations.now().find_one(filter).await?)
     }
 
     /// Those of these conversations of which the user is a member.
@@ -91,7 +92,7 @@ impl Store {
     ) -> Result<Vec<StoredConversation>, StoreError> {
         let ids: Vec<String> = ids.into_iter().map(String::from).collect();
         let filter = doc! {"_id": {"$in": ids}, "members.userId": member.to_string()};
-        Ok(self.conversations.find(filter).await?.try_collect().await?)
+        Ok(self.conversations.now().find(filter).await?.try_collect().await?)
     }
 
     /// A user's conversations, the liveliest first.
@@ -110,7 +111,8 @@ impl Store {
             );
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.conversations.find(filter).sort(doc! {"activityAt": -1, "_id": -1}).limit(limit).await?;
+        let conversations = self.conversations.now();
+        let found = conversations.find(filter).sort(doc! {"activityAt": -1, "_id": -1}).limit(limit).await?;
         Ok(found.try_collect().await?)
     }
 
@@ -128,7 +130,7 @@ impl Store {
         E: From<StoreError> + AsStoreError + Send,
     {
         let mut work = Alter { store: self, id, now, trace, decide };
-        transact(self.conversations.client(), &mut work).await
+        transact(self.conversations.database(), &mut work).await
     }
 
     /// Moves a member's read mark forward to `seq`, or to the end if that is less; never back. Gives the conversation after that.
@@ -146,7 +148,8 @@ impl Store {
             mark: {"$max": [so_far, {"$min": [int(seq), "$seq"]}]},
             "changedAt": time::date(now),
         }};
-        let after = self.conversations.find_one_and_update(filter, vec![forward]);
+        let conversations = self.conversations.now();
+        let after = conversations.find_one_and_update(filter, vec![forward]);
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
@@ -165,20 +168,21 @@ impl Store {
         } else {
             doc! {"$unset": {field: ""}}
         };
-        let after = self.conversations.find_one_and_update(filter, update);
+        let conversations = self.conversations.now();
+        let after = conversations.find_one_and_update(filter, update);
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
     /// Conversations in which anything changed since a moment.
     pub async fn changed_since(&self, since: Timestamp) -> Result<Vec<StoredConversation>, StoreError> {
         let filter = doc! {"changedAt": {"$gte": time::date(since)}};
-        Ok(self.conversations.find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
+        Ok(self.conversations.now().find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
     }
 
     /// Everybody who shares a conversation with the user, the user included once there is one.
     pub async fn contacts(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
         let filter = doc! {"members.userId": user.to_string()};
-        let ids = self.conversations.distinct("members.userId", filter).await?;
+        let ids = self.conversations.now().distinct("members.userId", filter).await?;
         Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
     }
 }
@@ -200,7 +204,7 @@ where
     type Error = E;
 
     async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, E> {
-        let conversations = &self.store.conversations;
+        let conversations = self.store.conversations.within(session);
         let this_one = doc! {"_id": self.id.to_string()};
         let found = conversations.find_one(this_one.clone()).session(&mut *session).await.map_err(StoreError::from)?;
         let seq = found.as_ref().map_or(0, |conversation| conversation.seq) + 1;

@@ -7,9 +7,10 @@
 use contract::id::{MediaId, UserId};
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{DateTime, Document, doc},
 };
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -86,7 +87,7 @@ impl Files {
     pub(super) async fn make_indexes(&self) -> Result<(), FilesError> {
         let by_owner = IndexModel::builder().keys(doc! {"ownerId": 1, "_id": -1}).build();
         let by_age = IndexModel::builder().keys(doc! {"state": 1, "createdAt": 1}).build();
-        self.records.create_indexes([by_owner, by_age]).await?;
+        self.records.now().create_indexes([by_owner, by_age]).await?;
         Ok(())
     }
 
@@ -103,7 +104,7 @@ impl Files {
             size: None,
             sha256: None,
         };
-        self.records.insert_one(record).await?;
+        self.records.now().insert_one(record).await?;
         Ok(())
     }
 
@@ -112,6 +113,7 @@ impl Files {
         let size = i64::try_from(content.size).map_err(|_| FilesError::Damaged(id))?;
         let outcome = self
             .records
+            .now()
             .update_one(
                 doc! {"_id": id.to_string(), "state": State::Pending.name()},
                 doc! {"$set": {
@@ -130,7 +132,7 @@ impl Files {
     pub async fn find(&self, id: MediaId, owner: UserId) -> Result<Option<File>, FilesError> {
         let mut filter = owned(id, owner);
         filter.insert("state", State::Ready.name());
-        self.records.find_one(filter).await?.map(File::try_from).transpose()
+        self.records.now().find_one(filter).await?.map(File::try_from).transpose()
     }
 
     /// Marks the file for deletion, so that nobody finds it any more, and says where its object is. A file already marked is found
@@ -138,13 +140,14 @@ impl Files {
     pub async fn begin_deletion(&self, id: MediaId, owner: UserId) -> Result<Option<ObjectKey>, FilesError> {
         let mut filter = owned(id, owner);
         filter.insert("state", doc! {"$in": [State::Ready.name(), State::Deleting.name()]});
-        let record = self.records.find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
+        let record = self.records.now().find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
         Ok(record.map(|record| record.key))
     }
 
     /// Forgets a file, or an upload, whose object is gone.
     pub async fn forget(&self, id: MediaId) -> Result<(), FilesError> {
         self.records
+            .now()
             .delete_one(doc! {
                 "_id": id.to_string(),
                 "state": {"$in": [State::Pending.name(), State::Deleting.name()]},
