@@ -45,8 +45,9 @@ impl Mounted {
     }
 
     fn write(&self, text: &str, generation: &str) {
-        fs::write(self.0.path().join("credentials"), generation).unwrap();
+        // A volume's files are exchanged all at once. Here nobody may find the new generation beside the old string.
         fs::write(self.file(), text).unwrap();
+        fs::write(self.0.path().join("credentials"), generation).unwrap();
     }
 
     fn file(&self) -> PathBuf {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod credentials;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
