@@ -142,9 +142,8 @@ impl Ring for Credentials {
         let own = SERVERS.iter().filter(|(server, ..)| servers.clone().any(|name| name == server.name()));
         let mut generation = Generation::new();
         for (server, _, services) in own {
-            let made = services.iter().map(|service| {
-                ((*service).to_owned(), Stored::generate(*server, service, number, rng))
-            });
+            let made =
+                services.iter().map(|service| ((*service).to_owned(), Stored::generate(*server, service, number, rng)));
             generation.insert(server.name().to_owned(), made.collect());
         }
         ring.generations.insert(id.clone(), generation);
@@ -152,7 +151,10 @@ impl Ring for Credentials {
     }
 
     fn switched(&self, to: &str) -> Option<Self> {
-        self.ring.generations.contains_key(to).then(|| Self::written(File { current: to.to_owned(), ..self.ring.clone() }))
+        self.ring
+            .generations
+            .contains_key(to)
+            .then(|| Self::written(File { current: to.to_owned(), ..self.ring.clone() }))
     }
 
     fn without_others(&self) -> Self {

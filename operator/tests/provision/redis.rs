@@ -1,10 +1,10 @@
 mod external;
 mod trio;
 
-use operator::provision::redis::{Instance, Target, provision};
-use operator::build::Component;
-use operator::secrets::{self, Credentials, Login, Material};
 use futures::StreamExt as _;
+use operator::build::Component;
+use operator::provision::redis::{Instance, Target, provision};
+use operator::secrets::{self, Credentials, Login, Material};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 use secrecy::ExposeSecret;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -141,26 +140,36 @@ fn value(resources: &Resources<Prepared>, secret: &str, key: &str) -> String {
 struct Service {
     component: Component,
     folder: TempDir,
+    connections: Connections,
+}
+
+/// What a service is connected to.
+#[derive(Clone)]
+struct Connections {
+    name: &'static str,
     database: Option<connect::Database>,
     redis: Option<connect::Redis>,
     broker: Option<Connector>,
+    publisher: Option<Publisher>,
 }
 
 impl Service {
     async fn start(component: Component, servers: &Servers, resources: &Resources<Prepared>) -> Self {
-        let mut service =
-            Self { component, folder: tempfile::tempdir().unwrap(), database: None, redis: None, broker: None };
+        let name = component.name();
+        let connections = Connections { name, database: None, redis: None, broker: None, publisher: None };
+        let mut service = Self { component, folder: tempfile::tempdir().unwrap(), connections };
         service.mount(servers, resources);
-        let file = |name: &str| service.folder.path().join(name);
-        let has = |name: &str| Some(file(name)).filter(|file| file.exists());
-        if let Some(uri_file) = has("mongodb-uri") {
-            let settings = MongoDb { uri_file, database: component.name().to_owned() };
-            service.database = Some(connect::mongodb(&settings).await.unwrap());
+        let file = |name: &str| Some(service.folder.path().join(name)).filter(|file| file.exists());
+        let connections = &mut service.connections;
+        if let Some(uri_file) = file("mongodb-uri") {
+            let settings = MongoDb { uri_file, database: name.to_owned() };
+            connections.database = Some(connect::mongodb(&settings).await.unwrap());
         }
-        if let Some(url_file) = has("redis-url") {
-            service.redis = Some(connect::redis(&Redis { url_file, authority_file: None }).unwrap());
+        if let Some(url_file) = file("redis-url") {
+            connections.redis = Some(connect::redis(&Redis { url_file, authority_file: None }).unwrap());
         }
-        service.broker = has("rabbitmq-uri").map(|file: PathBuf| Connector::new(file, component.name()));
+        connections.broker = file("rabbitmq-uri").map(|file| Connector::new(file, name));
+        connections.publisher = connections.broker.clone().filter(|_| name == "auth").map(Publisher::new);
         service
     }
 
@@ -180,48 +189,47 @@ impl Service {
     }
 
     fn says(&self) -> Testimony {
+        let Connections { name, database, redis, broker, .. } = &self.connections;
         let mut keys = KeysInUse::new();
-        if let Some(database) = &self.database {
+        if let Some(database) = database {
             keys.insert(MONGODB.to_owned(), database.credentials_in_use());
         }
-        if let Some(redis) = &self.redis {
+        if let Some(redis) = redis {
             keys.insert(REDIS.to_owned(), redis.credentials_in_use());
         }
-        if let Some(broker) = &self.broker {
+        if let Some(broker) = broker {
             keys.insert(RABBITMQ.to_owned(), broker.credentials_in_use());
         }
-        let pod = format!("acme-{}-1", self.component.name());
-        Testimony { component: self.component, pod, born: start(), said: Ok(keys) }
+        Testimony { component: self.component, pod: format!("acme-{name}-1"), born: start(), said: Ok(keys) }
     }
+}
 
-    /// Asks something of each of its servers; what fails is told with who it was.
-    fn works(&self) -> impl Future<Output = Result<(), String>> + Send + use<> {
-        let name = self.component.name();
-        let (database, redis, broker) = (self.database.clone(), self.redis.clone(), self.broker.clone());
-        let publisher = broker.clone().filter(|_| name == "auth").map(Publisher::new);
-        async move {
-            if let Some(database) = &database {
-                let things = database.collection::<Document>("things");
-                let said = |error: mongodb::error::Error| format!("MongoDB of {name}: {error}");
-                things.now().insert_one(doc! {"by": name}).await.map_err(said)?;
-                let found = things.now();
-                let found = found.find(doc! {}).batch_size(10).limit(30).await.map_err(said)?;
-                found.try_collect::<Vec<_>>().await.map_err(said)?;
-            }
-            if let Some(mut redis) = redis {
-                let mut set = redis::cmd("INCR");
-                set.arg(format!("{name}:count")).query_async::<()>(&mut redis).await.map_err(|error| format!("Redis of {name}: {error}"))?;
-            }
-            if let Some(publisher) = &publisher {
-                let event =
-                    SessionRevoked { user_id: UserId::generate(), session_id: SessionId::generate(), reason: None };
-                let event = Envelope::new("auth", event.into(), None, start(), &mut rand::rng());
-                publisher.publish(&event).await.map_err(|error| format!("RabbitMQ of {name}: {error}"))?;
-            } else if let Some(broker) = &broker {
-                broker.ping().await.map_err(|error| format!("RabbitMQ of {name}: {error}"))?;
-            }
-            Ok(())
+impl Connections {
+    /// Asks something of each server; what fails is told with who it was.
+    async fn work(&self) -> Result<(), String> {
+        let Self { name, database, redis, broker, publisher } = self;
+        if let Some(database) = database {
+            let things = database.collection::<Document>("things");
+            let said = |error: mongodb::error::Error| format!("MongoDB of {name}: {error}");
+            things.now().insert_one(doc! {"by": *name}).await.map_err(said)?;
+            let things = things.now();
+            let found = things.find(doc! {}).batch_size(10).limit(30).await.map_err(said)?;
+            found.try_collect::<Vec<_>>().await.map_err(said)?;
         }
+        if let Some(redis) = redis {
+            let mut count = redis::cmd("INCR");
+            let counted = count.arg(format!("{name}:count")).query_async::<()>(&mut redis.clone()).await;
+            counted.map_err(|error| format!("Redis of {name}: {error}"))?;
+        }
+        if let Some(publisher) = publisher {
+            let (user_id, session_id) = (UserId::generate(), SessionId::generate());
+            let event = SessionRevoked { user_id, session_id, reason: None };
+            let event = Envelope::new("auth", event.into(), None, start(), &mut rand::rng());
+            publisher.publish(&event).await.map_err(|error| format!("RabbitMQ of {name}: {error}"))?;
+        } else if let Some(broker) = broker {
+            broker.ping().await.map_err(|error| format!("RabbitMQ of {name}: {error}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -243,25 +251,21 @@ async fn credentials_rotate_at_every_server_while_every_service_works_and_the_ol
     let shutdown = Shutdown::new();
     let notified = services.iter().find(|service| service.component == Component::Notification).unwrap();
     let settings = ConsumerSettings::new("notification.events", &["session.revoked"]);
-    let consuming = tokio::spawn(Consumer::new(notified.broker.clone().unwrap(), settings).run(shutdown.clone(), {
-        let heard = Arc::clone(&heard);
-        move |_| {
-            heard.fetch_add(1, Ordering::Relaxed);
-            async { Outcome::Ack }
-        }
-    }));
+    let consuming =
+        tokio::spawn(Consumer::new(notified.connections.broker.clone().unwrap(), settings).run(shutdown.clone(), {
+            let heard = Arc::clone(&heard);
+            move |_| {
+                heard.fetch_add(1, Ordering::Relaxed);
+                async { Outcome::Ack }
+            }
+        }));
     let worked = Arc::new(AtomicU64::new(0));
     let mut at_work = JoinSet::new();
     for service in &services {
-        // What each has is the same from one piece of work to the next.
-        let work: Vec<_> = (0..4000).map(|_| service.works()).collect();
-        let (worked, over) = (Arc::clone(&worked), shutdown.clone());
+        let (worked, over, connections) = (Arc::clone(&worked), shutdown.clone(), service.connections.clone());
         at_work.spawn(async move {
-            for work in work {
-                if over.soft().is_cancelled() {
-                    break;
-                }
-                work.await?;
+            while !over.soft().is_cancelled() {
+                connections.work().await?;
                 worked.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

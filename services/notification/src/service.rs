@@ -85,13 +85,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         health.inform("push", move || std::future::ready(standing.check(clock.now())))
     };
 
-    let keys = tokens
-        .key_rings()
-        .with(MONGODB, move || credentials.credentials_in_use())
-        .with(RABBITMQ, {
-            let broker = broker.clone();
-            move || broker.credentials_in_use()
-        });
+    let keys = tokens.key_rings().with(MONGODB, move || credentials.credentials_in_use()).with(RABBITMQ, {
+        let broker = broker.clone();
+        move || broker.credentials_in_use()
+    });
     let Stores { notifications, devices, preferences, .. } = stores;
     let state = AppState { tokens, notifications, devices, preferences, clock };
     let consuming = {

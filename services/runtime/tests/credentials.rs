@@ -199,10 +199,7 @@ async fn another_client_of_mongodb_takes_over_and_no_operation_cursor_or_transac
 
     let long = database.now();
     mounted.write(&server.add("two").await, "cr-2");
-    until("the new one is used", async || {
-        database.credentials_in_use().current.as_deref() == Some("cr-2")
-    })
-    .await;
+    until("the new one is used", async || database.credentials_in_use().current.as_deref() == Some("cr-2")).await;
     load.goes_on().await;
     assert_eq!(database.credentials_in_use().accepted, ["cr-1", "cr-2"], "somebody still works with the old one");
     long.collection::<Document>("things").find_one(doc! {"_id": "first"}).await.unwrap().unwrap();
@@ -217,7 +214,8 @@ async fn another_client_of_mongodb_takes_over_and_no_operation_cursor_or_transac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_connection_to_redis_takes_over_and_neither_a_command_nor_a_listener_fails() {
-    let acl = "user default off\nuser admin on >admin ~* &* +@all\nuser test on >password-one ~* &* +@all -@dangerous\n";
+    let acl =
+        "user default off\nuser admin on >admin ~* &* +@all\nuser test on >password-one ~* &* +@all -@dangerous\n";
     let server = tokio::task::spawn_blocking(move || servers::Redis::start_with_users(acl).unwrap()).await.unwrap();
     let admin = redis::Client::open(server.url_for("admin", "admin")).unwrap();
     let mut admin = admin.get_multiplexed_async_connection().await.unwrap();

@@ -81,7 +81,8 @@ async fn each_migration_is_taken_once_and_in_the_order_of_the_list() {
     assert_eq!(run(&database, &STEPS).await.unwrap(), ["third"]);
     assert_eq!(run(&database, &STEPS).await.unwrap(), [""; 0]);
     assert_eq!(begun(&database).await, ["first", "second", "third"]);
-    let record = database.collection::<Document>("migrations").now().find_one(doc! {"_id": "third"}).await.unwrap().unwrap();
+    let record =
+        database.collection::<Document>("migrations").now().find_one(doc! {"_id": "third"}).await.unwrap().unwrap();
     assert!(record.get_datetime("takenAt").is_ok() && record.get_str("release").is_ok(), "{record}");
 }
 

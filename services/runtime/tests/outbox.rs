@@ -65,7 +65,11 @@ impl House {
     fn relay(&self, clock: &Clock) -> Waker {
         let documents = &self.documents;
         let database: Database = documents.client().database(&documents.namespace().db).into();
-        let relay = Relay::new(&database.collection::<Document>(documents.name()), Publisher::new(self.broker.connector.clone()), clock.clone());
+        let relay = Relay::new(
+            &database.collection::<Document>(documents.name()),
+            Publisher::new(self.broker.connector.clone()),
+            clock.clone(),
+        );
         let waker = relay.waker();
         tokio::spawn(relay.run(self.shutdown.clone()));
         waker

@@ -227,7 +227,12 @@ impl Run<'_> {
                 Ok((set, version)) => {
                     let state = report::state(self.target, &set, &self.waits, &self.notes);
                     let users_agree = self.users_agree;
-                    return Ok(State { version: Some(version), changes: self.pace.into_changes(), users_agree, ..state });
+                    return Ok(State {
+                        version: Some(version),
+                        changes: self.pace.into_changes(),
+                        users_agree,
+                        ..state
+                    });
                 }
                 Err(error) => {
                     failure.get_or_insert(error);

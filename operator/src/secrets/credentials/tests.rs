@@ -61,7 +61,10 @@ fn a_new_generation_has_users_of_its_own_and_in_redis_another_password() {
     let first = complete(&[], &OWN).unwrap();
     let (both, id) = first.with_one_more(&mut rng);
     assert_eq!((id.as_str(), both.current()), ("cr-2", "cr-1"));
-    assert_eq!(users(&both.accepted(Component::RabbitMq)), ["auth", "auth-2", "chat", "chat-2", "notification", "notification-2"]);
+    assert_eq!(
+        users(&both.accepted(Component::RabbitMq)),
+        ["auth", "auth-2", "chat", "chat-2", "notification", "notification-2"]
+    );
     assert_eq!(users(&both.accepted(Component::Redis)), ["gateway", "gateway", "auth", "auth", "chat", "chat"]);
     assert_eq!(both.of(Component::MongoDb, "chat").unwrap().user, "chat");
 
@@ -75,7 +78,10 @@ fn a_new_generation_has_users_of_its_own_and_in_redis_another_password() {
     assert_eq!(alone.ids(), ["cr-2"]);
     assert_eq!(users(&alone.refused(Component::MongoDb)), ["auth", "chat", "media", "notification"]);
     // A leader that comes now has to prove the same.
-    assert_eq!(users(&complete(&[kept(&alone)], &OWN).unwrap().refused(Component::MongoDb)), ["auth", "chat", "media", "notification"]);
+    assert_eq!(
+        users(&complete(&[kept(&alone)], &OWN).unwrap().refused(Component::MongoDb)),
+        ["auth", "chat", "media", "notification"]
+    );
     let settled = alone.settled();
     assert_eq!((settled.ids(), settled.refused(Component::MongoDb).len()), (vec!["cr-2"], 0));
     // A number is never used again.
@@ -91,7 +97,8 @@ fn a_list_that_is_gone_begins_with_what_the_services_use() {
     assert_eq!(ring.current(), "cr-4");
     assert_eq!(ring.of(Component::MongoDb, "media").unwrap().user, "media-4");
     assert_eq!(ring.of(Component::RabbitMq, "chat").unwrap().user, "chat-4");
-    let gateway = secret("acme-gateway", &[("redis-url", &format!("redis://gateway:{}@h", "p".repeat(20))), (OBJECT, "cr-7")]);
+    let gateway =
+        secret("acme-gateway", &[("redis-url", &format!("redis://gateway:{}@h", "p".repeat(20))), (OBJECT, "cr-7")]);
     assert_eq!(complete(&[gateway], &[Component::Redis]).unwrap().current(), "cr-7");
 }
 
@@ -102,7 +109,10 @@ fn a_server_that_becomes_the_platforms_own_gets_logins_and_one_of_others_gets_no
     assert!(without.with_one_more(&mut rand::rng()).0.accepted(Component::MongoDb).is_empty());
     let with = complete(&[kept(&without)], &OWN).unwrap();
     assert_eq!(with.of(Component::MongoDb, "chat").unwrap().user, "chat");
-    assert_eq!(with.of(Component::Redis, "chat").unwrap().exposed(), without.of(Component::Redis, "chat").unwrap().exposed());
+    assert_eq!(
+        with.of(Component::Redis, "chat").unwrap().exposed(),
+        without.of(Component::Redis, "chat").unwrap().exposed()
+    );
 }
 
 #[test]

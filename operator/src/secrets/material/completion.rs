@@ -7,7 +7,9 @@ use rand::CryptoRng;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::{own_servers, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
+use super::{
+    EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply, own_servers,
+};
 use crate::secrets::certificate::Certificate;
 use crate::secrets::existing::broken;
 use crate::secrets::login::random_text;
@@ -34,38 +36,38 @@ impl Material {
             None => EdgeCertificate::Own(edge(existing, &authority, names, now)?),
         };
         let mongodb = match externals.connection("mongodb", "uri") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(MongoDb {
-                    certificate: leaf(
-                        existing,
-                        &authority,
-                        &names.object(MONGODB_TLS),
-                        "mongodb",
-                        names,
-                        names.mongodb_subjects(),
-                        now,
-                    )?,
-                    key_file: key_file(existing, names, rng)?,
-                }),
-            };
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(MongoDb {
+                certificate: leaf(
+                    existing,
+                    &authority,
+                    &names.object(MONGODB_TLS),
+                    "mongodb",
+                    names,
+                    names.mongodb_subjects(),
+                    now,
+                )?,
+                key_file: key_file(existing, names, rng)?,
+            }),
+        };
         let redis = match externals.connection("redis", "url") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(Redis {
-                    operator: operator(existing, names, "redis", rng)?,
-                    replication: own_user(existing, names, "redis", redis_acl::REPLICATION, rng)?,
-                    sentinel: own_user(existing, names, "redis", redis_acl::SENTINEL, rng)?,
-                }),
-            };
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(Redis {
+                operator: operator(existing, names, "redis", rng)?,
+                replication: own_user(existing, names, "redis", redis_acl::REPLICATION, rng)?,
+                sentinel: own_user(existing, names, "redis", redis_acl::SENTINEL, rng)?,
+            }),
+        };
         let rabbitmq = match externals.connection("rabbitmq", "uri") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(RabbitMq {
-                    operator: operator(existing, names, "rabbitmq", rng)?,
-                    erlang_cookie: match existing.text(&names.object("rabbitmq"), "erlang-cookie")? {
-                        Some(cookie) => SecretString::from(cookie),
-                        None => random_text::<32>(rng),
-                    },
-                }),
-            };
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(RabbitMq {
+                operator: operator(existing, names, "rabbitmq", rng)?,
+                erlang_cookie: match existing.text(&names.object("rabbitmq"), "erlang-cookie")? {
+                    Some(cookie) => SecretString::from(cookie),
+                    None => random_text::<32>(rng),
+                },
+            }),
+        };
         let own = own_servers(&mongodb, &redis, &rabbitmq);
         Ok(Self {
             credentials: Credentials::complete(existing, names, &own, rng)?,

@@ -3,9 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
+use crate::build::Component;
 use crate::secrets::names::Names;
 use crate::secrets::rendered::Rendered;
-use crate::build::Component;
 use crate::secrets::rotation::Ring as _;
 use crate::secrets::{Login, credentials, rabbitmq_definitions, redis_acl};
 
@@ -70,7 +70,12 @@ impl Material {
         if has_own {
             // It belongs to no component more than to another.
             let text = self.credentials.text().to_owned();
-            rendered.push(Rendered::new(names.object(credentials::OBJECT), "auth", OPAQUE, vec![(credentials::KEY, text)]));
+            rendered.push(Rendered::new(
+                names.object(credentials::OBJECT),
+                "auth",
+                OPAQUE,
+                vec![(credentials::KEY, text)],
+            ));
         }
         if let Some(own) = self.mongodb.own() {
             rendered.push(of("mongodb", vec![("keyfile", own.key_file.expose_secret().to_owned())]));
@@ -126,4 +131,3 @@ impl Material {
         trusted
     }
 }
-

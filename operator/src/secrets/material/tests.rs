@@ -232,7 +232,10 @@ fn during_a_rotation_the_acl_file_has_both_passwords_of_a_user_and_services_the_
     assert!(url.starts_with("mongodb://chat-2:") && url.contains("27017/chat?"), "{url}");
     assert_eq!(text(&secrets(&material), "acme-chat", "credentials"), "cr-2");
     material.credentials = material.credentials.without_others();
-    assert!(!text(&secrets(&material), "acme-redis", "users.acl").contains(&crate::secrets::redis_password_hash(old.exposed())));
+    assert!(
+        !text(&secrets(&material), "acme-redis", "users.acl")
+            .contains(&crate::secrets::redis_password_hash(old.exposed()))
+    );
 }
 
 #[test]

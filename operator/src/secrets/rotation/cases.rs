@@ -210,10 +210,7 @@ fn a_pod_of_an_older_release_keeps_credentials_from_being_used_and_servers_of_ot
     assert_eq!(lags(&said, &servers), Vec::<String>::new());
     let old = said.iter_mut().find(|testimony| testimony.pod == "media-0").unwrap();
     old.said = Ok(contract::keys::KeysInUse::new());
-    assert_eq!(
-        lags(&said, &servers),
-        ["pod media-0 does not tell which keys it goes by: it is of an older release"]
-    );
+    assert_eq!(lags(&said, &servers), ["pod media-0 does not tell which keys it goes by: it is of an older release"]);
     // Media has a login to MongoDB alone, and that is somebody else's now.
     assert_eq!(lags(&said, &servers[1..]), Vec::<String>::new());
 }

@@ -67,26 +67,32 @@ impl<'a> Evidence<'a> {
             let accepts = accepted.iter().any(|accepted| accepted == kid);
             (!accepts).then(|| "does not accept the new generation yet".to_owned())
         });
-        lags.extend(self.lags(|of| of.readers, |of, keys| {
-            // Where a server decides, it is enough that they can be asked.
-            let accepts = of.server.is_some() || keys.accepted.iter().any(|accepted| accepted == kid);
-            (!accepts).then(|| "does not accept the new generation yet".to_owned())
-        }));
+        lags.extend(self.lags(
+            |of| of.readers,
+            |of, keys| {
+                // Where a server decides, it is enough that they can be asked.
+                let accepts = of.server.is_some() || keys.accepted.iter().any(|accepted| accepted == kid);
+                (!accepts).then(|| "does not accept the new generation yet".to_owned())
+            },
+        ));
         lags
     }
 
     /// Who still makes something with another key than this one.
     pub(super) fn not_using(&self, kid: &str) -> Vec<Lag> {
-        self.lags(|of| of.writers, |of, keys| {
-            if keys.current.as_deref() != Some(kid) {
-                return Some(match of.server {
-                    Some(server) => format!("still logs in to {} by the old generation", server.name()),
-                    None => "still uses the old generation".to_owned(),
-                });
-            }
-            let server = of.server.filter(|_| keys.accepted.iter().any(|other| other != kid))?;
-            Some(format!("still has a connection to {} by the old generation", server.name()))
-        })
+        self.lags(
+            |of| of.writers,
+            |of, keys| {
+                if keys.current.as_deref() != Some(kid) {
+                    return Some(match of.server {
+                        Some(server) => format!("still logs in to {} by the old generation", server.name()),
+                        None => "still uses the old generation".to_owned(),
+                    });
+                }
+                let server = of.server.filter(|_| keys.accepted.iter().any(|other| other != kid))?;
+                Some(format!("still has a connection to {} by the old generation", server.name()))
+            },
+        )
     }
 
     /// Who accepts another key than those that are left.
@@ -102,21 +108,24 @@ impl<'a> Evidence<'a> {
 
     /// What is still stored under another key than the current one, by a count that was begun after `since`.
     pub(super) fn stored(&self, since: Timestamp) -> Vec<Lag> {
-        self.lags(|of| of.writers, |_, keys| {
-            let Some(stored) = &keys.stored else {
-                return Some("has not counted yet what is stored under the old generation".to_owned());
-            };
-            let ago = SignedDuration::from_secs(i64::try_from(stored.seconds_ago).unwrap_or(i64::MAX));
-            let begun = self.now.saturating_sub(ago).unwrap_or(Timestamp::MIN);
-            let left: BTreeMap<_, _> = stored.counts.iter().filter(|(_, count)| **count > 0).collect();
-            if !left.is_empty() {
-                let counts: Vec<String> = left.iter().map(|(kid, count)| format!("{count} under {kid}")).collect();
-                return Some(format!("counts {}", counts.join(", ")));
-            }
-            // What somebody was about to write with the old generation is in a count that began later than that.
-            let is_fresh = begun.duration_since(since) >= SKEW;
-            (!is_fresh).then(|| "is to count once more what is stored under the old generation".to_owned())
-        })
+        self.lags(
+            |of| of.writers,
+            |_, keys| {
+                let Some(stored) = &keys.stored else {
+                    return Some("has not counted yet what is stored under the old generation".to_owned());
+                };
+                let ago = SignedDuration::from_secs(i64::try_from(stored.seconds_ago).unwrap_or(i64::MAX));
+                let begun = self.now.saturating_sub(ago).unwrap_or(Timestamp::MIN);
+                let left: BTreeMap<_, _> = stored.counts.iter().filter(|(_, count)| **count > 0).collect();
+                if !left.is_empty() {
+                    let counts: Vec<String> = left.iter().map(|(kid, count)| format!("{count} under {kid}")).collect();
+                    return Some(format!("counts {}", counts.join(", ")));
+                }
+                // What somebody was about to write with the old generation is in a count that began later than that.
+                let is_fresh = begun.duration_since(since) >= SKEW;
+                (!is_fresh).then(|| "is to count once more what is stored under the old generation".to_owned())
+            },
+        )
     }
 
     /// Uses that count: a server that somebody else runs is none of ours.

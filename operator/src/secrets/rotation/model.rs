@@ -266,7 +266,9 @@ impl Cluster {
         assert!(self.ring.ids().contains(&self.ring.current()));
         let everybody = self.pods.iter();
         for pod in everybody.clone() {
-            for (server, used) in self.servers.iter().flat_map(|server| pod.connections().map(move |used| (server, used))) {
+            for (server, used) in
+                self.servers.iter().flat_map(|server| pod.connections().map(move |used| (server, used)))
+            {
                 assert!(
                     server.accepts.iter().any(|accepted| accepted == used),
                     "{} does not accept {used}, by which {} is connected, at {:?}",

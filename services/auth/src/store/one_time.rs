@@ -2,11 +2,11 @@
 
 use contract::id::UserId;
 use jiff::Timestamp;
+use mongodb::IndexModel;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{self, Binary, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::IndexOptions;
-use mongodb::IndexModel;
 use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 

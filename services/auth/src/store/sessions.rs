@@ -7,11 +7,11 @@ use contract::event::Envelope;
 use contract::id::{SessionId, UserId};
 use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use mongodb::IndexModel;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{self, Binary, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::IndexOptions;
-use mongodb::IndexModel;
 use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 

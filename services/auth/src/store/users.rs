@@ -15,10 +15,10 @@ use contract::event::Envelope;
 use contract::id::UserId;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
+use mongodb::IndexModel;
 use mongodb::bson::{self, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{IndexOptions, ReadConcern, ReturnDocument};
-use mongodb::IndexModel;
 use runtime::connect::{Collection, Database};
 use tokio::sync::OnceCell;
 
@@ -188,7 +188,8 @@ impl UserStore {
             doc! {"$set": literal(set).into_iter().chain(remove).collect::<Document>()},
             doc! {"$set": {"displayNameKey": {"$cond": [same, "$$REMOVE", "$displayNameKey"]}}},
         ];
-        let renamed = self.users.now().find_one_and_update(living(id), pipeline).return_document(ReturnDocument::After).await;
+        let renamed =
+            self.users.now().find_one_and_update(living(id), pipeline).return_document(ReturnDocument::After).await;
         match renamed {
             Ok(record) => Ok(record.map(Account::from)),
             Err(error) if is_duplicate(&error) => Err(WriteUserError::Taken(vec![UniqueName::Username])),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use mongodb::ClientSession;
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::{ReadConcern, SelectionCriteria, TransactionOptions, WriteConcern};
-use mongodb::ClientSession;
 use runtime::connect::Database;
 use tokio::time::Instant;
 

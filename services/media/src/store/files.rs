@@ -140,7 +140,8 @@ impl Files {
     pub async fn begin_deletion(&self, id: MediaId, owner: UserId) -> Result<Option<ObjectKey>, FilesError> {
         let mut filter = owned(id, owner);
         filter.insert("state", doc! {"$in": [State::Ready.name(), State::Deleting.name()]});
-        let record = self.records.now().find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
+        let record =
+            self.records.now().find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
         Ok(record.map(|record| record.key))
     }
 

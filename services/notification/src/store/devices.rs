@@ -154,7 +154,8 @@ impl Devices {
 
     /// The devices of `user`, the one that was registered last first.
     pub async fn list(&self, user: UserId) -> Result<Vec<Device>, Error> {
-        let found = self.records.now().find(doc! {"userId": user.to_string()}).sort(doc! {"seenAt": -1, "_id": -1}).await?;
+        let found =
+            self.records.now().find(doc! {"userId": user.to_string()}).sort(doc! {"seenAt": -1, "_id": -1}).await?;
         found.map_ok(Device::from).try_collect().await
     }
 

@@ -73,7 +73,10 @@ impl Notifications {
     pub async fn prepare_push(&self) -> Result<(), Error> {
         let only_due =
             IndexOptions::builder().partial_filter_expression(doc! {"push.dueAt": {"$exists": true}}).build();
-        self.records.now().create_index(IndexModel::builder().keys(doc! {"push.dueAt": 1}).options(only_due).build()).await?;
+        self.records
+            .now()
+            .create_index(IndexModel::builder().keys(doc! {"push.dueAt": 1}).options(only_due).build())
+            .await?;
         Ok(())
     }
 

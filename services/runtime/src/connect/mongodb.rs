@@ -174,7 +174,10 @@ async fn follow(inner: Weak<Inner>) {
             Ok(()) => tracing::info!("going by another connection string of MongoDB"),
             // It is tried again at the next look.
             Err(error) => {
-                tracing::warn!(error = chain(&error), "another connection string of MongoDB does not work; keeping the old one");
+                tracing::warn!(
+                    error = chain(&error),
+                    "another connection string of MongoDB does not work; keeping the old one"
+                );
             }
         }
     }

@@ -145,9 +145,10 @@ impl Route {
 
     /// Goes by the file's present content. What cannot be used is logged, and the old way stays.
     fn reload(&mut self) {
-        let fresh = self.source.read().and_then(|credential| {
-            (credential != self.credential).then(|| self.another(credential)).transpose()
-        });
+        let fresh = self
+            .source
+            .read()
+            .and_then(|credential| (credential != self.credential).then(|| self.another(credential)).transpose());
         match fresh {
             Ok(None) => {}
             Ok(Some(fresh)) => {
