@@ -162,7 +162,7 @@ impl Ring for Credentials {
         let current = ring.current.clone();
         let (kept, gone) = ring.generations.into_iter().partition(|(id, _)| *id == current);
         ring.generations = kept;
-        ring.retired.extend::<BTreeMap<_, _>>(gone);
+        ring.retired.extend(gone);
         Self::written(ring)
     }
 
@@ -201,7 +201,7 @@ fn logins(generations: &BTreeMap<String, Generation>, server: Component) -> Vec<
         let found = generations.values().filter_map(|generation| generation.get(server.name())?.get(*service));
         found.map(Stored::login).collect::<Vec<_>>()
     };
-    services.flat_map(|service| of(service)).collect()
+    services.flat_map(of).collect()
 }
 
 /// The number in an id, 1 where it has none.

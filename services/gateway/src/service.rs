@@ -65,9 +65,9 @@ fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let metrics = Metrics::new();
     let connection = connect::redis(&settings.redis)?;
     let gateway = Gateway::new(settings, clock, &service, &metrics, connection.clone())?;
+    let credentials = connection.clone();
     let listening = gateway.revocations.clone().listen(connection, service.shutdown().soft().clone());
     let redis = gateway.redis.clone();
-    let credentials = connection.clone();
     // Without Redis the gateway still answers what needs no log-in, and says of the rest what is the matter; taken out of
     // service it could not even do that.
     let health = Health::new().inform("redis", move || {

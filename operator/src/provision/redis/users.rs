@@ -31,11 +31,11 @@ pub(super) async fn correct(
         let rules = RedisRules::of(user, place);
         let answer: Value = session.ask("tell its users", cmd("ACL").arg("GETUSER").arg(user)).await?;
         let found = fields(answer);
-        let correction = if !agrees(&found, &rules) {
+        let correction = if agrees(&found, &rules) {
+            set_passwords(user, &words(&found, "passwords").into_iter().collect(), &hashes)
+        } else {
             // All in one command, so there is no moment in which the user has fewer rights than before and after.
             Some(set_user(user, &hashes, &rules))
-        } else {
-            set_passwords(user, &words(&found, "passwords").into_iter().collect(), &hashes)
         };
         if let Some(command) = correction {
             session.ask::<()>("change a user", &command).await?;

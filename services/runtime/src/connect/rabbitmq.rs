@@ -200,14 +200,14 @@ async fn follow(inner: Weak<Inner>) {
 impl Inner {
     /// Puts a connection by another credential in the place of the one there is, if there is one. Who has a channel on that one finishes.
     async fn replace(&self, credential: Credential) -> Result<(), ConnectorError> {
-        let needs_another = |line: &Option<Arc<Line>>| line.as_ref().is_some_and(|line| line.credential != credential);
-        if !needs_another(&*self.line.lock().await) {
+        let needs_another = |line: Option<&Arc<Line>>| line.is_some_and(|line| line.credential != credential);
+        if !needs_another(self.line.lock().await.as_ref()) {
             return Ok(());
         }
         // Nobody has to wait for it: the old one still works.
         let fresh = self.connect(credential.clone()).await?;
         let mut line = self.line.lock().await;
-        if needs_another(&line) {
+        if needs_another(line.as_ref()) {
             self.put(&mut line, fresh);
             tracing::info!("connected to RabbitMQ by another URI");
         }

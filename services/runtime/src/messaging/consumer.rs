@@ -161,13 +161,13 @@ impl Consumer {
         backoff.reset();
 
         let tag = consumer.tag();
-        let mut over = std::pin::pin!(async {
+        let mut ends = std::pin::pin!(async {
             tokio::select! {
                 () = shutdown.soft().cancelled() => {}
                 () = channel.superseded() => {}
             }
         });
-        let deliveries = consumer.take_until(&mut over);
+        let deliveries = consumer.take_until(&mut ends);
         let in_hand = AtomicUsize::new(0);
         let mut at_work = std::pin::pin!(
             deliveries

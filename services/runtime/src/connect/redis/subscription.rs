@@ -153,11 +153,16 @@ async fn up(state: &mut watch::Receiver<State>) -> Link {
 /// Waits until the shared connection leads to another server than `way`, or goes by another credential.
 async fn elsewhere(state: &mut watch::Receiver<State>, way: &Way, by: &By) -> Over {
     let is_there = |link: &Link| link.way.is_same_server(way) && link.by.is_same(by);
-    let found = match state.wait_for(|state| matches!(state, State::Up(link) if !is_there(link))).await {
-        Ok(found) => matches!(&*found, State::Up(link) if link.way.is_same_server(way)),
-        Err(_) => std::future::pending().await,
+    let is_same_server = match state.wait_for(|state| matches!(state, State::Up(link) if !is_there(link))).await {
+        Ok(found) => Some(matches!(&*found, State::Up(link) if link.way.is_same_server(way))),
+        Err(_) => None,
     };
-    if found { Over::Moved } else { Over::Because("another server is master".to_owned()) }
+    match is_same_server {
+        Some(true) => Over::Moved,
+        Some(false) => Over::Because("another server is master".to_owned()),
+        // The keeper is gone with the runtime.
+        None => std::future::pending().await,
+    }
 }
 
 fn late() -> RedisError {
