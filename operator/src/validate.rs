@@ -144,8 +144,8 @@ pub fn validate(
         is_upgrading: platform.upgrade.is_some(),
     };
     let wish = (platform.owner.uid.as_str(), &parsed.rotation, circumstances);
-    let servers = acceptances(&platform.material, observed);
-    let heard = Heard { pods: &observed.keys, servers: &servers };
+    let acceptances = acceptances(&platform.material, observed);
+    let heard = Heard { pods: &observed.keys, servers: &acceptances };
     platform.rotation = rotation::advance(&mut platform.material, recorded, wish, heard, rng, now);
     Ok(platform)
 }

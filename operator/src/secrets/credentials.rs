@@ -67,12 +67,12 @@ impl Credentials {
     ) -> Result<Self, Error> {
         let secret = names.object(OBJECT);
         let text = existing.text(&secret, KEY)?;
-        let mut ring = match text {
+        let mut file = match text {
             Some(text) => parse(&secret, text)?,
             None => adopt(existing, names, own)?,
         };
         let mut is_whole = text.is_some();
-        for (id, generation) in &mut ring.generations {
+        for (id, generation) in &mut file.generations {
             for (server, _, services) in SERVERS.iter().filter(|(server, ..)| own.contains(server)) {
                 let logins = generation.entry(server.name().to_owned()).or_default();
                 for service in *services {
@@ -84,8 +84,8 @@ impl Credentials {
             }
         }
         Ok(match text.filter(|_| is_whole) {
-            Some(text) => Self { text: text.into(), ring },
-            None => Self::written(ring),
+            Some(text) => Self { text: text.into(), ring: file },
+            None => Self::written(file),
         })
     }
 
@@ -136,9 +136,9 @@ impl Ring for Credentials {
     fn with_one_more(&self, rng: &mut (impl CryptoRng + ?Sized)) -> (Self, String) {
         let number = self.numbers().max().unwrap_or(0) + 1;
         let id = format!("{PREFIX}{number}");
-        let mut ring = self.ring.clone();
+        let mut file = self.ring.clone();
         // For the servers that the one in use is for.
-        let servers = ring.generations.get(&ring.current).into_iter().flat_map(BTreeMap::keys);
+        let servers = file.generations.get(&file.current).into_iter().flat_map(BTreeMap::keys);
         let own = SERVERS.iter().filter(|(server, ..)| servers.clone().any(|name| name == server.name()));
         let mut generation = Generation::new();
         for (server, _, services) in own {
@@ -146,8 +146,8 @@ impl Ring for Credentials {
                 services.iter().map(|service| ((*service).to_owned(), Stored::generate(*server, service, number, rng)));
             generation.insert(server.name().to_owned(), made.collect());
         }
-        ring.generations.insert(id.clone(), generation);
-        (Self::written(ring), id)
+        file.generations.insert(id.clone(), generation);
+        (Self::written(file), id)
     }
 
     fn switched(&self, to: &str) -> Option<Self> {

@@ -290,7 +290,9 @@ async fn credentials_rotate_at_every_server_while_every_service_works_and_the_ol
         assert!(Instant::now() < deadline, "after {steps:?}: {message:?}");
         (platform, resources) = run(&rotation, &observed, start() + SignedDuration::from_secs(5 * round));
         steps.push(word(&platform, Kind::Credentials));
-        services.iter().for_each(|service| service.mount(&servers, &resources));
+        for service in &services {
+            service.mount(&servers, &resources);
+        }
         accepted = servers.provision(&platform).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

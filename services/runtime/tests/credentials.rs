@@ -131,7 +131,7 @@ impl Guarded {
         this.command(doc! {"replSetInitiate": {"_id": "rs0", "members": members.to_vec()}}).await;
         until("the set has a primary", async || {
             let hello = this.system.database("admin").run_command(doc! {"hello": 1}).await;
-            hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary") == Ok(true))
+            hello.is_ok_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false))
         })
         .await;
         this

@@ -243,8 +243,9 @@ fn debug_shows_no_secret() {
     let material = complete(&[], 1, now()).unwrap();
     let existing = Existing::new(secrets(&material));
     let shown = format!("{material:?} {:?} {existing:?}", material.rendered(&names()));
+    let password = mongodb_password(&material, "auth");
     let hidden = [
-        mongodb_password(&material, "auth").as_str(),
+        &password,
         material.redis.own().unwrap().operator.exposed(),
         material.mongodb.own().unwrap().key_file.expose_secret(),
         material.signing_keys.text(),

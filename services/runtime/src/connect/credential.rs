@@ -135,7 +135,7 @@ mod tests {
         drop(second);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_change_of_either_file_is_found_and_no_text_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         let source = Source::new(folder.path().join("uri"));

@@ -83,7 +83,7 @@ struct Line {
 
 /// A channel. Its connection stays as long as this does.
 pub struct Channel {
-    channel: lapin::Channel,
+    inner: lapin::Channel,
     line: Arc<Line>,
     newest: watch::Receiver<u64>,
 }
@@ -109,8 +109,8 @@ impl Connector {
     /// A fresh channel on the shared connection, which is made first if there is none.
     pub async fn channel(&self) -> Result<Channel, ConnectorError> {
         let line = self.line().await?;
-        let channel = within(line.connection.create_channel()).await?;
-        Ok(Channel { channel, line, newest: self.0.newest.subscribe() })
+        let inner = within(line.connection.create_channel()).await?;
+        Ok(Channel { inner, line, newest: self.0.newest.subscribe() })
     }
 
     /// Whether the broker answers, for [`crate::health::Health::check`].
@@ -180,7 +180,7 @@ impl Deref for Channel {
     type Target = lapin::Channel;
 
     fn deref(&self) -> &lapin::Channel {
-        &self.channel
+        &self.inner
     }
 }
 
