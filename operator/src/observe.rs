@@ -91,6 +91,8 @@ pub struct Observed {
     pub warnings: BTreeMap<String, Warning>,
     /// What pods say of the keys of rings whose rotation is under way.
     pub keys: Vec<Testimony>,
+    /// Ids of the generations of credentials that a server accepts, and no others, as far as it has been made to agree.
+    pub accepted: BTreeMap<Component, Vec<String>>,
     /// Pods, from ordinal 0 on, that the replica set counts among its members, as far as it has been asked.
     pub mongodb_members: Option<i32>,
     /// Whether the replica set serves, as far as it has been asked.
@@ -180,6 +182,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
         named,
         warnings,
         keys,
+        accepted: BTreeMap::new(),
         mongodb_members: None,
         mongodb_serves: false,
         operator_namespace: String::new(),

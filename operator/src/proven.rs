@@ -1,6 +1,6 @@
 //! The provision step, and what it has proven: a server is logged in to only when something about it has changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::build::{Component, workload};
 use crate::observe::{Observed, is_ready};
 use crate::provisioner::{Agreement, Provisioner, Refusal, Role};
+use crate::secrets::Login;
 use crate::validate::Platform;
 
 /// How long a proof holds while something about the platform is not well: the server may be what ails the others.
@@ -79,6 +80,8 @@ pub struct Proven {
     proofs: Mutex<HashMap<(String, Component), Proof>>,
     /// What the replica set of a platform said of itself when it was last asked.
     sets: Mutex<HashMap<String, ReplicaSet>>,
+    /// Ids of the generations of credentials that a server was last made to accept, and no others.
+    accepted: Mutex<HashMap<(String, Component), Vec<String>>>,
 }
 
 /// What is known of a replica set.
@@ -108,6 +111,7 @@ impl Proven {
             let key = (platform.owner.uid.clone(), component);
             if !platform.is_external(component) && !observed.pods_of(component).any(is_ready) {
                 self.lock().remove(&key);
+                lock(&self.accepted).remove(&key);
                 provisioned = provisioned.with(component, Standing::Waiting);
                 continue;
             }
@@ -125,6 +129,7 @@ impl Proven {
         self.count(platform, &components, &outcomes);
         for ((key, fingerprint), outcome) in errands.into_iter().zip(outcomes) {
             let component = key.1;
+            self.learn(&key, &outcome);
             let mut proofs = self.lock();
             proofs.remove(&key);
             let standing = match outcome {
@@ -167,8 +172,17 @@ impl Proven {
         lock(&self.sets).get(uid).is_some_and(|set| set.serves)
     }
 
+    /// Ids of the generations of credentials that each server accepts, and no others, as far as this process has made it agree.
+    #[must_use]
+    pub fn accepted(&self, uid: &str) -> BTreeMap<Component, Vec<String>> {
+        let all = lock(&self.accepted);
+        let of_platform = all.iter().filter(|((platform, _), _)| platform == uid);
+        of_platform.map(|((_, component), generations)| (*component, generations.clone())).collect()
+    }
+
     /// Forgets a platform that is no more.
     pub fn forget(&self, uid: &str) {
+        lock(&self.accepted).retain(|(platform, _), _| platform != uid);
         self.lock().retain(|(platform, _), _| platform != uid);
         lock(&self.sets).remove(uid);
     }
@@ -184,6 +198,14 @@ impl Proven {
         if let Some(highest) = members.iter().filter_map(|member| workload::ordinal(&member.pod)).max() {
             set.members = Some(highest + 1);
         }
+    }
+
+    fn learn(&self, key: &(String, Component), outcome: &Result<Agreement, Refusal>) {
+        let mut accepted = lock(&self.accepted);
+        match outcome.as_ref().ok().and_then(|agreement| agreement.generations.clone()) {
+            Some(generations) => accepted.insert(key.clone(), generations),
+            None => accepted.remove(key),
+        };
     }
 
     fn proof(&self, key: &(String, Component), fingerprint: &str, all_well: bool) -> Option<Agreement> {
@@ -209,13 +231,12 @@ fn fingerprint(platform: &Platform, observed: &Observed, component: Component) -
     let mut parts = vec![format!("{:?}", platform.names), format!("{:?}", platform.object_storage)];
     parts.extend(material.read_at_start(component.name()));
     parts.extend(material.external_connections());
-    let users = [
-        material.mongodb.own().map(|own| &own.users),
-        material.redis.own().map(|own| &own.users),
-        material.rabbitmq.own().map(|own| &own.users),
-    ];
-    let users = users.into_iter().flatten().flatten();
-    parts.extend(users.flat_map(|login| [login.user.clone(), login.password.expose_secret().to_owned()]));
+    let users = |logins: Vec<Login>| {
+        logins.into_iter().flat_map(|login| [login.password.expose_secret().to_owned(), login.user])
+    };
+    parts.extend(users(material.credentials.accepted(component)));
+    parts.push("and no others:".to_owned());
+    parts.extend(users(material.credentials.refused(component)));
     parts.extend(material.mongodb.own().map(|own| own.certificate.pem().to_owned()));
     let mut processes: Vec<_> = observed.pods_of(component).map(process).collect();
     processes.sort_unstable();

@@ -45,6 +45,9 @@ pub struct Agreement {
     pub changes: Vec<String>,
     /// Its pods, as the server itself sees them; empty where it has but one.
     pub members: Vec<Member>,
+    /// Ids of the generations of credentials that it accepts, and refuses those of before; none where that could not be brought about.
+    #[serde(default)]
+    pub generations: Option<Vec<String>>,
 }
 
 /// A pod of a server, as the server sees it.

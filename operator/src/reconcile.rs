@@ -119,6 +119,7 @@ async fn pipeline(document: &ChatPlatform, context: &Context) -> Result<(Provisi
     observed.operator_namespace.clone_from(&context.namespace);
     observed.mongodb_members = context.proven.mongodb_members(uid);
     observed.mongodb_serves = context.proven.mongodb_serves(uid);
+    observed.accepted = context.proven.accepted(uid);
     let platform = validate::validate(document, &observed, &mut rand::rng(), Timestamp::now())?;
     let resources = build::build(&platform);
     context.still_leads()?;

@@ -32,7 +32,7 @@ use crate::api::ChatPlatform;
 use crate::build::{Component, Optional, edge};
 use crate::observe::Observed;
 use crate::reason::Reason;
-use crate::secrets::rotation::{self, Circumstances, Kind, State};
+use crate::secrets::rotation::{self, Acceptance, Circumstances, Heard, Kind, State};
 use crate::secrets::{self, Existing, Externals, Material, Names};
 
 /// Why a document cannot become a platform.
@@ -101,8 +101,9 @@ pub fn validate(
     };
     let existing =
         Existing::new(observed.secrets.iter().cloned()).with_data_stored(observed.has_claim(Component::MongoDb));
-    let [signing_keys, message_keys] = Kind::ALL.map(|kind| State::recorded(&observed.secrets, &names, kind));
-    let recorded = [signing_keys?, message_keys?];
+    let [signing_keys, message_keys, credentials] =
+        Kind::ALL.map(|kind| State::recorded(&observed.secrets, &names, kind));
+    let recorded = [signing_keys?, message_keys?, credentials?];
     let material = Material::complete(&existing, &references.externals, &names, rng, now)?;
     let mut platform = Platform {
         owner: document.controller_owner_ref(&()).unwrap_or_default(),
@@ -143,8 +144,16 @@ pub fn validate(
         is_upgrading: platform.upgrade.is_some(),
     };
     let wish = (platform.owner.uid.as_str(), &parsed.rotation, circumstances);
-    platform.rotation = rotation::advance(&mut platform.material, recorded, wish, &observed.keys, rng, now);
+    let acceptances = acceptances(&platform.material, observed);
+    let heard = Heard { pods: &observed.keys, servers: &acceptances };
+    platform.rotation = rotation::advance(&mut platform.material, recorded, wish, heard, rng, now);
     Ok(platform)
+}
+
+/// What each of the platform's own servers accepts, as far as this operator has made it agree.
+fn acceptances(material: &Material, observed: &Observed) -> Vec<Acceptance> {
+    let acceptance = |server| Acceptance { server, generations: observed.accepted.get(&server).cloned() };
+    material.own_servers().into_iter().map(acceptance).collect()
 }
 
 /// Whether the cluster knows the kinds that the document asks for.

@@ -97,6 +97,18 @@ impl RabbitMq {
         }
     }
 
+    /// AMQP URI of an existing virtual host, as a new user who may do everything there. Neither name nor password may hold characters that a
+    /// URI must escape.
+    pub fn add_user(&self, user: &str, password: &str, virtual_host: &str) -> Result<String> {
+        self.management.add_user(user, password, virtual_host)?;
+        Ok(format!("amqp://{user}:{password}@{}/{virtual_host}", self.address))
+    }
+
+    /// Removes a user, who is disconnected by that.
+    pub fn remove_user(&self, user: &str) -> Result<()> {
+        self.management.remove_user(user)
+    }
+
     /// AMQP URI of an existing virtual host, as the administrator.
     #[must_use]
     pub fn uri_of(&self, virtual_host: &str) -> String {

@@ -22,6 +22,7 @@ mod interface;
 mod lifecycle;
 mod listener;
 pub(crate) mod load;
+mod logins;
 mod mail;
 mod media;
 mod messages;
@@ -205,6 +206,7 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
     rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,
+    rotation::credentials_rotate_under_load_nobody_notices_and_the_old_ones_are_refused,
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,

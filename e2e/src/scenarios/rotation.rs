@@ -1,4 +1,4 @@
-//! Keys that are replaced while people chat.
+//! Keys and credentials that are replaced while people chat.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::load::{Crowd, under_load};
+use super::logins::Logins;
 use super::people::two_in_conversation;
 use super::recovery::Talk;
 use super::rolling::visited;
@@ -18,6 +19,8 @@ use super::{Stage, documents};
 const STEP_WITHIN: Duration = Duration::from_mins(5);
 /// Until nobody accepts the old key any more after it was dropped.
 const REFUSED_WITHIN: Duration = Duration::from_mins(3);
+/// The servers that services log in to.
+const SERVERS: [&str; 3] = ["mongodb", "redis", "rabbitmq"];
 /// How long a request of the crowd may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -126,6 +129,46 @@ pub(super) fn message_keys_rotate_and_every_data_key_is_wrapped_by_the_new_one(s
     ensure!(read == words, "what was said before reads {read:?}");
     ensure!(self::pods(stage)? == pods, "pods were replaced or restarted");
     stage.note(written.note());
+    Ok(())
+}
+
+pub(super) fn credentials_rotate_under_load_nobody_notices_and_the_old_ones_are_refused(stage: &Stage) -> Result<()> {
+    stage.wait_until_usable()?;
+    let pods = pods(stage)?;
+    let (ada, ben, conversation) = two_in_conversation(stage)?;
+    let (mut from, mut to) = (Socket::connect(stage, &ada.access_token)?, Socket::connect(stage, &ben.access_token)?);
+    let mut talk = Talk::begin(&conversation);
+    let before = row(stage, "credentials")?;
+    let old = Logins::take(stage)?;
+    ensure!(old.accepted_by(stage)? == SERVERS, "a login that is in use is refused");
+
+    let crowd = Crowd::together().patient(PATIENCE);
+    let (((), visits), written) = under_load(stage, &crowd, |load| {
+        visited(stage, |visits| {
+            ask(stage, "credentials", &json!({}))?;
+            until("the rotation is done", STEP_WITHIN, || {
+                talk.say_more(&mut from)?;
+                let row = row(stage, "credentials")?;
+                visits.during(row["state"].as_str().unwrap_or_default());
+                let is_done = row["state"] == "Current" && generation(&row)? == generation(&before)? + 1;
+                ensure!(is_done, "it is at {row}");
+                Ok(())
+            })?;
+            visits.during("afterwards");
+            load.wait_for_more(20)
+        })
+    })?;
+    written.ensure_none_repeated()?;
+    talk.say_more(&mut from)?;
+    talk.ensure_stored(&ben.history(stage, &conversation)?)?;
+    ensure!(from.connections()? == 1 && to.connections()? == 1, "a socket was closed");
+    ada.log_in(stage)?.get(stage, "/api/v1/users/me")?.expect(200)?;
+
+    let accepted = old.accepted_by(stage)?;
+    ensure!(accepted.is_empty(), "old logins are still accepted by {accepted:?}");
+    ensure!(Logins::take(stage)?.accepted_by(stage)? == SERVERS, "a new login is refused");
+    ensure!(self::pods(stage)? == pods, "pods were replaced or restarted");
+    stage.note(format!("{}; {visits}", written.note()));
     Ok(())
 }
 

@@ -40,7 +40,7 @@ pub use pod_template::{
 };
 pub use push::Push;
 pub use quantity::Quantity;
-pub use rotation::{MessageKeysRotation, Rotation, SigningKeysRotation};
+pub use rotation::{CredentialsRotation, MessageKeysRotation, Rotation, SigningKeysRotation};
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
 pub use settings::{Auth, Gateway, Media, Rate, RateLimits, Registration, RegistrationMode, Sessions};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
@@ -77,6 +77,7 @@ pub const NAME_RULE: &str =
     validation = rules::never_fewer("rabbitmq", "queues may have their majority on the nodes that would go"),
     validation = rules::never_lower("signingKeys"),
     validation = rules::never_lower("messageKeys"),
+    validation = rules::never_lower("credentials"),
     validation = rules::never_smaller(Component::MongoDb),
     validation = rules::never_smaller(Component::Redis),
     validation = rules::never_smaller(Component::RabbitMq),

@@ -57,28 +57,26 @@ fn notices(platform: &Platform, observed: &Observed) -> Vec<Notice> {
     }
     for rotation in platform.rotation.iter().filter(|rotation| rotation.state.step.is_some()) {
         let kind = rotation.kind;
-        if let Some(digest) = ring(kind, platform, observed) {
-            let tell = |component: &Component| Notice {
-                component: *component,
-                annotation: annotation(kind),
-                digest: digest.clone(),
-            };
-            notices.extend(kind.readers().iter().map(tell));
+        for component in kind.readers() {
+            if let Some(digest) = ring(kind, *component, platform, observed) {
+                notices.push(Notice { component: *component, annotation: annotation(kind), digest });
+            }
         }
     }
     notices
 }
 
-/// Annotation of the pods that read a ring: a digest of its ids.
+/// Annotation of the pods that read a ring: a digest of its ids, or the generation that is used.
 fn annotation(kind: Kind) -> &'static str {
     match kind {
         Kind::SigningKeys => "chatplatform.dev/signing-keys-digest",
         Kind::MessageKeys => "chatplatform.dev/message-keys-digest",
+        Kind::Credentials => "chatplatform.dev/credentials",
     }
 }
 
-/// A digest of the ids of a ring, if all that is read of it is there.
-fn ring(kind: Kind, platform: &Platform, observed: &Observed) -> Option<String> {
+/// A digest of the ids of a ring, if all that a component reads of it is there.
+fn ring(kind: Kind, component: Component, platform: &Platform, observed: &Observed) -> Option<String> {
     let (names, material) = (&platform.names, &platform.material);
     let (text, ids, current) = match kind {
         Kind::SigningKeys => {
@@ -91,6 +89,12 @@ fn ring(kind: Kind, platform: &Platform, observed: &Observed) -> Option<String> 
         Kind::MessageKeys => {
             let ring = &material.message_keys;
             (ring.text(), ring.ids(), ring.current())
+        }
+        Kind::Credentials => {
+            // A service has those in use alone, in a Secret of its own.
+            let current = material.credentials.current();
+            let is_there = has(&observed.secrets, &names.object(component.name()), kind.object(), current);
+            return is_there.then(|| current.to_owned());
         }
     };
     let is_there = has(&observed.secrets, &names.object(kind.object()), "keys.json", text);
@@ -143,13 +147,14 @@ mod tests {
             rotation.state.step = Some(Step { name: StepName::Spread, key: "k".into(), since });
         }
         // The public keys are not there yet.
-        assert_eq!(told(&platform, &observed), [Component::Edge, Component::Chat]);
-        observed.config_maps = resources.config_maps;
         let services =
             [Component::Gateway, Component::Auth, Component::Chat, Component::Media, Component::Notification];
-        assert_eq!(told(&platform, &observed), [&[Component::Edge][..], &services, &[Component::Chat]].concat());
+        assert_eq!(told(&platform, &observed), [&[Component::Edge, Component::Chat][..], &services].concat());
+        observed.config_maps = resources.config_maps;
+        let all = [&[Component::Edge][..], &services, &[Component::Chat], &services].concat();
+        assert_eq!(told(&platform, &observed), all);
         // A ring that has changed and was not written yet.
         platform.material.message_keys = platform.material.message_keys.with_one_more(&mut rand::rng()).0;
-        assert_eq!(told(&platform, &observed).len(), 6);
+        assert_eq!(told(&platform, &observed).len(), all.len() - 1);
     }
 }

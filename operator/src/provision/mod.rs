@@ -32,6 +32,8 @@ pub struct State {
     pub changes: Vec<String>,
     /// The server's pods, as it sees them itself.
     pub members: Vec<Member>,
+    /// Whether every login that it is to accept is there, and each that it is to refuse was refused.
+    pub users_agree: bool,
 }
 
 /// A server that is provisioned.

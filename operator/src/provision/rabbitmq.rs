@@ -13,7 +13,8 @@ use serde_json::json;
 use self::api::Api;
 pub use self::external::external;
 use super::{Error, Provisioning, Server, State, bounded};
-use crate::secrets::{Login, Names, RabbitMq};
+use crate::build::Component;
+use crate::secrets::{Credentials, Login, Names, RabbitMq};
 
 /// The topic exchange that every event goes through.
 pub const EXCHANGE: &str = "chat.events";
@@ -28,8 +29,10 @@ pub struct Target {
     pub operator: Login,
     /// Name of the virtual host.
     pub virtual_host: String,
-    /// A user per service.
+    /// Users, each with the rights of its service.
     pub users: Vec<Login>,
+    /// Users of before, who are to be refused.
+    pub refused: Vec<Login>,
     /// Names of its nodes, by ordinal.
     pub nodes: Vec<String>,
 }
@@ -37,12 +40,13 @@ pub struct Target {
 impl Target {
     /// The broker of a platform.
     #[must_use]
-    pub fn new(names: &Names, secrets: &RabbitMq) -> Self {
+    pub fn new(names: &Names, secrets: &RabbitMq, credentials: &Credentials) -> Self {
         Self {
             management_url: format!("http://{}:{MANAGEMENT_PORT}", names.service("rabbitmq")),
             operator: secrets.operator.clone(),
             virtual_host: Names::VIRTUAL_HOST.to_owned(),
-            users: secrets.users.clone(),
+            users: credentials.accepted(Component::RabbitMq),
+            refused: credentials.refused(Component::RabbitMq),
             nodes: names.rabbitmq_nodes(),
         }
     }
@@ -63,6 +67,7 @@ async fn run(target: &Target) -> Result<State, Error> {
     users::permissions(&api, target, &mut changes).await?;
     exchange(&api, target, &mut changes).await?;
     users::topics(&api, target, &mut changes).await?;
+    users::refuse(&api, target, &mut changes).await?;
     policies::policies(&api, target, &mut changes).await?;
     let health = health::health(&api, target).await?;
     Ok(State {
@@ -71,6 +76,7 @@ async fn run(target: &Target) -> Result<State, Error> {
         message: health.message,
         changes,
         members: health.members,
+        users_agree: true,
     })
 }
 

@@ -14,7 +14,8 @@ use redis::cmd;
 pub use external::external;
 
 use super::{Error, Provisioning, Server, State, bounded};
-use crate::secrets::{self, Login, Names, RedisPlace};
+use crate::build::Component;
+use crate::secrets::{self, Credentials, Login, Names, RedisPlace};
 use session::Session;
 use standing::{Master, Part, Says, standing};
 
@@ -29,8 +30,10 @@ pub struct Target {
     pub sentinels: Vec<Instance>,
     /// The operator's own user.
     pub operator: Login,
-    /// All others; [`crate::secrets::RedisRules`] says what each may do.
+    /// All others; [`crate::secrets::RedisRules`] says what each may do. A user of several logins has as many passwords.
     pub users: Vec<Login>,
+    /// Logins of before, which are to be refused.
+    pub refused: Vec<Login>,
 }
 
 /// A server or sentinel.
@@ -47,7 +50,7 @@ pub struct Instance {
 impl Target {
     /// The Redis of a platform.
     #[must_use]
-    pub fn new(names: &Names, secrets: &secrets::Redis) -> Self {
+    pub fn new(names: &Names, secrets: &secrets::Redis, credentials: &Credentials) -> Self {
         let pods = |port| {
             let instance = |host: String| {
                 let pod = host.split('.').next().unwrap_or(&host).to_owned();
@@ -59,7 +62,12 @@ impl Target {
             servers: pods(PORT),
             sentinels: if names.redis_replicas > 1 { pods(Names::SENTINEL) } else { vec![] },
             operator: secrets.operator.clone(),
-            users: secrets.users.iter().chain([&secrets.replication, &secrets.sentinel]).cloned().collect(),
+            users: credentials
+                .accepted(Component::Redis)
+                .into_iter()
+                .chain([secrets.replication.clone(), secrets.sentinel.clone()])
+                .collect(),
+            refused: credentials.refused(Component::Redis),
         }
     }
 }
@@ -81,7 +89,9 @@ async fn run(target: &Target) -> Result<State, Error> {
         Some(error) if servers.iter().all(Option::is_none) => Err(error),
         _ => {
             let version = servers.iter().flatten().find_map(|says| says.version.clone());
-            Ok(State { version, changes, ..standing(target, &servers, &sentinels) })
+            // One that is silent keeps what its file says, which may be of before.
+            let users_agree = servers.iter().all(Option::is_some) && sentinels.iter().all(Option::is_some);
+            Ok(State { version, changes, users_agree, ..standing(target, &servers, &sentinels) })
         }
     }
 }
@@ -112,6 +122,7 @@ fn heard<T>(
 async fn agree_server(target: &Target, server: &Instance) -> Result<(Says, Vec<String>), Error> {
     let mut session = Session::open(server, &target.operator).await?;
     let changes = users::correct(&mut session, target, RedisPlace::Server, &server.pod).await?;
+    users::refused(server, target).await?;
     let about: String = session.ask("tell its version", cmd("INFO").arg("server")).await?;
     let persistence: String = session.ask("tell its state", cmd("INFO").arg("persistence")).await?;
     let replication: String = session.ask("tell its role", cmd("INFO").arg("replication")).await?;
@@ -128,6 +139,7 @@ async fn agree_sentinel(target: &Target, sentinel: &Instance) -> Result<(Master,
     let mut session = Session::open(sentinel, &target.operator).await?;
     let of = format!("the sentinel of {}", sentinel.pod);
     let changes = users::correct(&mut session, target, RedisPlace::Sentinel, &of).await?;
+    users::refused(sentinel, target).await?;
     let question = session::who_is_master(Names::REDIS_MASTER);
     let master: Master = session.ask("name the master", &question).await?;
     Ok((master, changes))

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Agreement, Answer, Errand, Refusal, ReplicaSet};
 use crate::build::Component;
 use crate::provision::{self, mongodb, object_storage, rabbitmq, redis};
+use crate::secrets::rotation::Ring as _;
 use crate::secrets::{Existing, Material, Supply};
 
 /// Why an errand could not be done at all.
@@ -44,7 +45,7 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
         Component::MongoDb => match &material.mongodb {
             Supply::Own(own) => {
                 let ReplicaSet { pods, established } = errand.replica_set;
-                let mut target = mongodb::Target::new(names, pods, own, &material.authority);
+                let mut target = mongodb::Target::new(names, pods, own, material);
                 target.established = established;
                 target.step_down.clone_from(&errand.step_down);
                 mongodb::provision(&target).await
@@ -52,11 +53,11 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
             Supply::External(connection) => mongodb::external(connection).await,
         },
         Component::Redis => match &material.redis {
-            Supply::Own(own) => redis::provision(&redis::Target::new(names, own)).await,
+            Supply::Own(own) => redis::provision(&redis::Target::new(names, own, &material.credentials)).await,
             Supply::External(connection) => redis::external(connection).await,
         },
         Component::RabbitMq => match &material.rabbitmq {
-            Supply::Own(own) => rabbitmq::provision(&rabbitmq::Target::new(names, own)).await,
+            Supply::Own(own) => rabbitmq::provision(&rabbitmq::Target::new(names, own, &material.credentials)).await,
             Supply::External(connection) => rabbitmq::external(connection).await,
         },
         Component::ObjectStorage => {
@@ -67,9 +68,13 @@ async fn one(component: Component, errand: &Errand, material: &Material) -> Answ
         _ => Ok(provision::State { ready: true, ..provision::State::default() }),
     };
     let outcome = match outcome {
-        Ok(state) => {
-            Ok(Agreement { ready: state.ready, message: state.message, changes: state.changes, members: state.members })
-        }
+        Ok(state) => Ok(Agreement {
+            generations: state.users_agree.then(|| material.credentials.ids().into_iter().map(str::to_owned).collect()),
+            ready: state.ready,
+            message: state.message,
+            changes: state.changes,
+            members: state.members,
+        }),
         Err(error) => Err(Refusal { category: error.category(), message: error.told(), is_final: error.is_final() }),
     };
     Answer { component: component.name().to_owned(), outcome }

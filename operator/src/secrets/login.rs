@@ -21,7 +21,7 @@ impl Login {
         Self { user: user.to_owned(), password }
     }
 
-    /// The login that a URI `scheme://user:password@...` in a Secret carries.
+    /// The login of a service that a URI `scheme://user:password@...` in a Secret carries.
     pub(super) fn from_uri(existing: &Existing, secret: &str, key: &str, user: &str) -> Result<Option<Self>, Error> {
         let Some(uri) = existing.text(secret, key)? else {
             return Ok(None);
@@ -32,10 +32,26 @@ impl Login {
             .rsplit_once('@')
             .and_then(|(userinfo, _)| userinfo.split_once(':'))
             .ok_or_else(|| broken(secret, key, "has no user:password@ before the host"))?;
-        if found != user {
+        if !Self::is_of(found, user) {
             return Err(broken(secret, key, format!("names another user than {user}")));
         }
-        checked(secret, key, password).map(|password| Some(Self::new(user, password)))
+        checked(secret, key, password).map(|password| Some(Self::new(found, password)))
+    }
+
+    /// Whether a user is one of a service: called like it, or so with the number of a generation.
+    pub(super) fn is_of(user: &str, service: &str) -> bool {
+        split(user).0 == service
+    }
+
+    /// The service that it is for.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        split(&self.user).0
+    }
+
+    /// The number of its generation.
+    pub(super) fn number(&self) -> u32 {
+        split(&self.user).1
     }
 
     /// The login of `user` whose password is a Secret's value of its own.
@@ -62,7 +78,13 @@ pub(super) fn random_text<const N: usize>(rng: &mut (impl CryptoRng + ?Sized)) -
     SecretString::from(URL_SAFE_NO_PAD.encode(bytes.as_ref()))
 }
 
-fn checked(secret: &str, key: &str, password: &str) -> Result<SecretString, Error> {
+/// `chat-2` is of the second generation, `chat` of the first.
+fn split(user: &str) -> (&str, u32) {
+    let numbered = user.rsplit_once('-').and_then(|(service, number)| Some((service, number.parse::<u32>().ok()?)));
+    numbered.filter(|(_, number)| *number > 1).unwrap_or((user, 1))
+}
+
+pub(super) fn checked(secret: &str, key: &str, password: &str) -> Result<SecretString, Error> {
     let unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     if password.len() < 16 {
         return Err(broken(secret, key, "holds a password of fewer than 16 characters"));

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::certificate::Certificate;
 use super::message_keys::MessageKeys;
 use super::signing_keys::SigningKeys;
-use super::{Connection, Given, Login};
+use super::{Connection, Credentials, Given, Login};
+use crate::build::Component;
 
 /// Name of the Secret with the members' certificate, after the platform's.
 pub const MONGODB_TLS: &str = "mongodb-tls";
@@ -26,6 +27,8 @@ pub struct Material {
     pub redis: Supply<Redis>,
     /// `RabbitMQ`.
     pub rabbitmq: Supply<RabbitMq>,
+    /// What services log in to those of them with that are the platform's own.
+    pub credentials: Credentials,
     /// The account of the S3 store.
     pub object_storage: ObjectStorage,
     /// Keys that sign access tokens.
@@ -118,8 +121,6 @@ pub struct MongoDb {
     pub certificate: Certificate,
     /// Content of the key file, by which members and the operator (as `__system`) log in.
     pub key_file: SecretString,
-    /// A user per service, each of the database of its own name.
-    pub users: Vec<Login>,
 }
 
 /// Secrets of Redis.
@@ -131,15 +132,6 @@ pub struct Redis {
     pub replication: Login,
     /// The user by which sentinels log in to servers and to each other.
     pub sentinel: Login,
-    /// A user per service.
-    pub users: Vec<Login>,
-}
-
-impl Redis {
-    /// Every user, in a server and in a sentinel alike.
-    pub fn logins(&self) -> impl Iterator<Item = &Login> {
-        self.users.iter().chain([&self.operator, &self.replication, &self.sentinel])
-    }
 }
 
 /// Secrets of `RabbitMQ`.
@@ -149,8 +141,6 @@ pub struct RabbitMq {
     pub operator: Login,
     /// What nodes and command line tools know each other by.
     pub erlang_cookie: SecretString,
-    /// A user per service.
-    pub users: Vec<Login>,
 }
 
 /// The account of an S3 store.
@@ -171,6 +161,12 @@ impl Material {
         let mongodb = self.mongodb.own().map(|own| &own.certificate);
         let leaves = mongodb.into_iter().chain(self.edge.own()).map(Certificate::renew_at);
         leaves.min().unwrap_or_else(|| self.authority.renew_at())
+    }
+
+    /// Those servers of the platform's own that services log in to with the credentials that rotate.
+    #[must_use]
+    pub fn own_servers(&self) -> Vec<Component> {
+        own_servers(&self.mongodb, &self.redis, &self.rabbitmq)
     }
 
     /// Digest of what a component reads at its start alone, for an annotation of its pods: when it changes, they must restart.
@@ -216,6 +212,15 @@ impl Material {
     pub fn jwks(&self) -> String {
         self.signing_keys.jwks()
     }
+}
+
+fn own_servers(mongodb: &Supply<MongoDb>, redis: &Supply<Redis>, rabbitmq: &Supply<RabbitMq>) -> Vec<Component> {
+    let own = [
+        (Component::MongoDb, mongodb.own().is_some()),
+        (Component::Redis, redis.own().is_some()),
+        (Component::RabbitMq, rabbitmq.own().is_some()),
+    ];
+    own.into_iter().filter_map(|(server, is_own)| is_own.then_some(server)).collect()
 }
 
 fn digest(parts: &[&str]) -> String {

@@ -5,24 +5,27 @@
 //!
 //! | Secret | keys |
 //! |---|---|
-//! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
-//! | `<p>-gateway` | `redis-url`, `ca.crt` |
-//! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `ca.crt` |
-//! | `<p>-media` | `mongodb-uri`, `rabbitmq-uri`, `s3-access-key-id`, `s3-secret-access-key`, `ca.crt` |
-//! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri`, `ca.crt` |
+//! | `<p>-auth` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `credentials`, `ca.crt` |
+//! | `<p>-gateway` | `redis-url`, `credentials`, `ca.crt` |
+//! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `credentials`, `ca.crt` |
+//! | `<p>-media` | `mongodb-uri`, `rabbitmq-uri`, `s3-access-key-id`, `s3-secret-access-key`, `credentials`, `ca.crt` |
+//! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri`, `credentials`, `ca.crt` |
 //! | `<p>-mongodb` | `keyfile` |
 //! | `<p>-mongodb-tls` | `tls.crt`, `tls.key`, `tls.pem` (both), `ca.crt` |
 //! | `<p>-redis` | `users.acl`, `sentinel.acl`, `operator-password`, `replication-password`, `sentinel-password` |
 //! | `<p>-rabbitmq` | `definitions.json` (for `load_definitions`), `erlang-cookie`, `operator-password` |
 //! | `<p>-object-storage` | `access-key-id`, `secret-access-key` |
+//! | `<p>-credentials` | `credentials.json` |
 //! | `<p>-signing-keys`, `<p>-message-keys`, `<p>-account-keys` | `keys.json` |
 //! | `<p>-ca` | `tls.crt`, `tls.key` |
 //! | `<p>-edge-tls` | `tls.crt`, `tls.key`, `ca.crt` |
 //!
 //! `<p>-edge-tls` is what the edge shows, whoever made it: a certificate of the user's is copied there, once it has been looked through.
+//! What services log in with stands in `<p>-credentials`; `credentials` in their own Secrets is the generation that is used there.
 //! Of a server that somebody else runs ([`Externals`]) there is no Secret of its own; the services' Secrets hold what the user's says.
 
 mod certificate;
+mod credentials;
 mod existing;
 mod external;
 mod given;
@@ -38,6 +41,7 @@ mod service_account;
 mod signing_keys;
 
 pub use certificate::{Certificate, Face, face};
+pub use credentials::Credentials;
 pub use existing::Existing;
 pub use external::{Connection, Externals};
 pub use given::{Given, check as check_certificate};

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::Login;
+
 /// What the secrets of a platform are named after: the platform, where it runs and how it is reached.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Names {
@@ -90,9 +92,10 @@ impl Names {
         ]
     }
 
-    pub(super) fn mongodb_uri(&self, user: &str, password: &str) -> String {
+    pub(super) fn mongodb_uri(&self, database: &str, login: &Login) -> String {
+        let (user, password) = (&login.user, login.exposed());
         format!(
-            "mongodb://{user}:{password}@{}/{user}?replicaSet={}&authSource=admin&tls=true&tlsCAFile={}",
+            "mongodb://{user}:{password}@{}/{database}?replicaSet={}&authSource=admin&tls=true&tlsCAFile={}",
             self.mongodb_members().join(","),
             Self::REPLICA_SET,
             Self::AUTHORITY_PATH
@@ -116,7 +119,8 @@ impl Names {
         format!("{server}{slash}?{}", options.join("&"))
     }
 
-    pub(super) fn redis_url(&self, user: &str, password: &str) -> String {
+    pub(super) fn redis_url(&self, login: &Login) -> String {
+        let (user, password) = (&login.user, login.exposed());
         if self.redis_replicas <= 1 {
             return format!("redis://{user}:{password}@{}:6379/0", self.service("redis"));
         }
@@ -125,7 +129,8 @@ impl Names {
         format!("redis+sentinel://{user}:{password}@{}/{}/0", sentinels.join(","), Self::REDIS_MASTER)
     }
 
-    pub(super) fn rabbitmq_uri(&self, user: &str, password: &str) -> String {
+    pub(super) fn rabbitmq_uri(&self, login: &Login) -> String {
+        let (user, password) = (&login.user, login.exposed());
         format!("amqp://{user}:{password}@{}:5672/{}", self.service("rabbitmq"), Self::VIRTUAL_HOST)
     }
 }

@@ -98,11 +98,19 @@ pub(super) fn file<'a>(logins: impl IntoIterator<Item = &'a Login>, place: Place
     if place == Place::Server {
         file.push_str("user probe on nopass resetchannels -@all +ping\n");
     }
+    // A user has as many passwords as there are logins of its name.
+    let mut users: Vec<(&str, Vec<String>)> = Vec::new();
     for login in logins {
-        let hash = password_hash(login.exposed());
-        let rules = Rules::of(&login.user, place).words().collect::<Vec<_>>().join(" ");
+        let hash = format!("#{}", password_hash(login.exposed()));
+        match users.iter_mut().find(|(user, _)| *user == login.user) {
+            Some((_, hashes)) => hashes.push(hash),
+            None => users.push((&login.user, vec![hash])),
+        }
+    }
+    for (user, hashes) in users {
+        let rules = Rules::of(user, place).words().collect::<Vec<_>>().join(" ");
         // Writing to a String does not fail.
-        let _ = writeln!(file, "user {} on #{hash} resetchannels {rules}", login.user);
+        let _ = writeln!(file, "user {user} on {} resetchannels {rules}", hashes.join(" "));
     }
     file
 }

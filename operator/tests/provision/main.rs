@@ -9,7 +9,8 @@ mod redis;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use operator::secrets::{Existing, Externals, Login, Material, Names};
+use operator::secrets::rotation::Ring as _;
+use operator::secrets::{Credentials, Existing, Externals, Login, Material, Names};
 
 fn names() -> Names {
     Names {
@@ -37,6 +38,13 @@ fn value(material: &Material, secret: &str, key: &str) -> String {
 
 fn login<'a>(logins: &'a [Login], user: &str) -> &'a Login {
     logins.iter().find(|login| login.user == user).unwrap()
+}
+
+/// What services log in with during a rotation, while both generations are accepted, and when the old one is to be refused.
+fn rotating(material: &Material) -> (Credentials, Credentials) {
+    let (both, new) = material.credentials.with_one_more(&mut rand::rng());
+    let alone = both.switched(&new).unwrap().without_others();
+    (both, alone)
 }
 
 /// An address that nobody listens at: a port that was free a moment ago.

@@ -21,7 +21,7 @@ use super::{material, names, nobody};
 #[test]
 fn pods_that_run_beyond_the_members_of_a_platforms_set_are_asked_too_as_those_that_leave() {
     let material = material();
-    let target = Target::new(&names(), 3, material.mongodb.own().unwrap(), &material.authority);
+    let target = Target::new(&names(), 3, material.mongodb.own().unwrap(), &material);
     let of = |ordinal| format!("acme-mongodb-{ordinal}.acme-mongodb.chat.svc:27017");
     assert_eq!(target.members, [of(0)]);
     assert_eq!(target.leaving, [of(1), of(2)]);

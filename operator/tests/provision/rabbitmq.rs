@@ -9,24 +9,27 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use operator::build::Component;
 use operator::provision::rabbitmq::{EXCHANGE, Target, provision};
 use operator::secrets::{Login, Material, Names, RabbitMq as Secrets};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use servers::RabbitMq;
 
-use super::{install_crypto, login, material, names, nobody, value};
+use super::{install_crypto, login, material, names, nobody, rotating, value};
 
 fn secrets(material: &Material) -> Secrets {
     material.rabbitmq.own().unwrap().clone()
 }
 
-fn target(secrets: &Secrets, management_url: String) -> Target {
+fn target(material: &Material, management_url: String) -> Target {
+    let secrets = secrets(material);
     Target {
         management_url,
         operator: secrets.operator.clone(),
         virtual_host: Names::VIRTUAL_HOST.to_owned(),
-        users: secrets.users.clone(),
+        users: material.credentials.accepted(Component::RabbitMq),
+        refused: vec![],
         nodes: vec!["rabbit@localhost".to_owned()],
     }
 }
@@ -48,7 +51,7 @@ async fn start(material: &Material) -> (RabbitMq, Target) {
     install_crypto();
     let broker = RabbitMq::start().unwrap();
     import(material, &broker.management_url()).await;
-    let target = target(&secrets(material), broker.management_url());
+    let target = target(material, broker.management_url());
     (broker, target)
 }
 
@@ -179,7 +182,8 @@ async fn differences_are_corrected_and_a_foreign_exchange_is_left_alone() {
     let (broker, target) = start(&material).await;
     provision(&target).await.unwrap();
 
-    let changed = Target { users: secrets(&super::material()).users, ..target.clone() };
+    let users = super::material().credentials.accepted(Component::RabbitMq);
+    let changed = Target { users, ..target.clone() };
     let state = provision(&changed).await.unwrap();
     assert_eq!(state.changes, ["set user auth", "set user chat", "set user media", "set user notification"]);
     for (old, new) in target.users.iter().zip(&changed.users) {
@@ -214,8 +218,45 @@ async fn differences_are_corrected_and_a_foreign_exchange_is_left_alone() {
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_unreachable() {
     install_crypto();
-    let target = target(&secrets(&material()), format!("http://{}", nobody()));
+    let target = target(&material(), format!("http://{}", nobody()));
     let error = provision(&target).await.unwrap_err();
     assert_eq!(error.category(), "RabbitMQUnreachable", "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_user_of_each_service_has_the_rights_of_the_first_and_takes_its_place() {
+    let material = material();
+    let (broker, target) = start(&material).await;
+    provision(&target).await.unwrap();
+    let (both, alone) = rotating(&material);
+    let (old, all) = (target.users.clone(), both.accepted(Component::RabbitMq));
+
+    let spread = Target { users: all.clone(), ..target.clone() };
+    let state = provision(&spread).await.unwrap();
+    assert!(state.users_agree);
+    let added = ["auth-2", "chat-2", "notification-2"];
+    let changes = ["set user", "set permissions of user", "set the events of user"]
+        .map(|change| added.map(|user| format!("{change} {user}")));
+    assert_eq!(state.changes, changes.concat());
+    let chat = connect(&broker.address(), login(&all, "chat-2"), Names::VIRTUAL_HOST).await.unwrap();
+    publish(&channel(&chat).await, "message.created").await.unwrap();
+    let stranger = publish(&channel(&chat).await, "user.created").await.unwrap_err();
+    assert!(stranger.to_string().contains("ACCESS_REFUSED"), "{stranger}");
+    let connected = connect(&broker.address(), login(&old, "chat"), Names::VIRTUAL_HOST).await.unwrap();
+    assert_eq!(provision(&spread).await.unwrap().changes, Vec::<String>::new());
+
+    let refused = alone.refused(Component::RabbitMq);
+    let retired = Target { users: alone.accepted(Component::RabbitMq), refused: refused.clone(), ..target };
+    let state = provision(&retired).await.unwrap();
+    assert!(state.users_agree);
+    assert_eq!(state.changes, ["removed user auth", "removed user chat", "removed user notification"]);
+    for old in &refused {
+        assert!(connect(&broker.address(), old, Names::VIRTUAL_HOST).await.is_err(), "{}", old.user);
+    }
+    publish(&channel(&chat).await, "message.created").await.unwrap();
+    drop(connected);
+    assert_eq!(provision(&retired).await.unwrap().changes, Vec::<String>::new());
+    let read = read(&retired, "users").await.to_string();
+    assert!(!read.contains("\"chat\""), "{read}");
 }

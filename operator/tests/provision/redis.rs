@@ -1,14 +1,16 @@
 mod external;
 mod trio;
 
+use futures::StreamExt as _;
+use operator::build::Component;
 use operator::provision::redis::{Instance, Target, provision};
-use operator::secrets::{self, Login, Material};
+use operator::secrets::{self, Credentials, Login, Material};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value, cmd};
 use secrecy::ExposeSecret;
 use servers::Redis;
 
-use super::{login, material, nobody, value};
+use super::{login, material, nobody, rotating, value};
 
 fn start(material: &Material, acl: &str) -> (Redis, Target) {
     let server = Redis::start_with_users(acl).unwrap();
@@ -26,8 +28,15 @@ fn target(material: &Material, address: &str) -> Target {
         servers: vec![instance("acme-redis-0", address)],
         sentinels: vec![],
         operator: own.operator.clone(),
-        users: own.users.iter().chain([&own.replication, &own.sentinel]).cloned().collect(),
+        users: users(material, &material.credentials),
+        refused: vec![],
     }
+}
+
+/// Users that a server is to accept.
+fn users(material: &Material, credentials: &Credentials) -> Vec<Login> {
+    let own = own(material);
+    credentials.accepted(Component::Redis).into_iter().chain([own.replication.clone(), own.sentinel.clone()]).collect()
 }
 
 fn instance(pod: &str, address: &str) -> Instance {
@@ -103,7 +112,7 @@ async fn differences_are_corrected_in_the_running_server() {
     let (server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
     // The Secrets have other passwords now, and the file in the pod is still the old one.
     let fresh = super::material();
-    let users = own(&fresh).users.clone();
+    let users = fresh.credentials.accepted(Component::Redis);
     let kept = target.users.iter().filter(|login| ["replication", "sentinel"].contains(&login.user.as_str()));
     let changed = Target { users: users.into_iter().chain(kept.cloned()).collect(), ..target.clone() };
     let mut operator = connect(&server.address(), &target.operator).await.unwrap();
@@ -137,4 +146,51 @@ async fn a_wrong_password_and_a_server_that_is_not_there_are_told_apart() {
     assert_eq!(provision(&wrong).await.unwrap_err().category(), "RedisAccessDenied");
     let error = provision(&self::target(&material, &nobody())).await.unwrap_err();
     assert_eq!(error.category(), "RedisUnreachable", "{error}");
+}
+
+#[tokio::test]
+async fn a_second_password_is_added_to_each_user_and_the_first_is_refused_in_the_end_while_who_is_connected_stays() {
+    let material = material();
+    let (server, target) = start(&material, &value(&material, "acme-redis", "users.acl"));
+    let (both, alone) = rotating(&material);
+    let old = material.credentials.accepted(Component::Redis);
+    let mut connected = connect(&server.address(), login(&old, "chat")).await.unwrap();
+    let (mut listening, mut heard) =
+        redis::Client::open(server.url_for("chat", login(&old, "chat").password.expose_secret()))
+            .unwrap()
+            .get_async_pubsub()
+            .await
+            .unwrap()
+            .split();
+    listening.subscribe("chat:rooms").await.unwrap();
+
+    let spread = Target { users: users(&material, &both), ..target.clone() };
+    let state = provision(&spread).await.unwrap();
+    assert!(state.users_agree);
+    let corrected = ["gateway", "auth", "chat"].map(|user| format!("corrected user {user} of acme-redis-0"));
+    assert_eq!(state.changes, corrected);
+    for accepted in both.accepted(Component::Redis) {
+        connect(&server.address(), &accepted).await.unwrap();
+    }
+    assert_eq!(provision(&spread).await.unwrap().changes, Vec::<String>::new());
+
+    let refused = alone.refused(Component::Redis);
+    let retired = Target { users: users(&material, &alone), refused: refused.clone(), ..target };
+    let state = provision(&retired).await.unwrap();
+    assert_eq!((state.users_agree, state.changes), (true, corrected.to_vec()));
+    for old in &refused {
+        let error = connect(&server.address(), old).await.err().unwrap();
+        assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
+    }
+    let mut new = connect(&server.address(), login(&alone.accepted(Component::Redis), "chat")).await.unwrap();
+    assert!(run(&mut new, &["PUBLISH", "chat:rooms", "{}"]).await.is_ok());
+    // The password is asked for at the log-in alone.
+    assert!(run(&mut connected, &["SET", "chat:a", "1"]).await.is_ok());
+    let message = tokio::time::timeout(std::time::Duration::from_secs(10), heard.next()).await.unwrap().unwrap();
+    assert_eq!(message.get_payload_bytes(), b"{}");
+    assert_eq!(provision(&retired).await.unwrap().changes, Vec::<String>::new());
+    // A server with a file of before, as after a restart, is corrected; one that keeps accepting what is to be refused does not agree.
+    let lenient = Target { users: users(&material, &both), ..retired };
+    let error = provision(&lenient).await.unwrap_err();
+    assert!(error.to_string().contains("failed to refuse a password of before of user"), "{error}");
 }

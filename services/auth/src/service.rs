@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 
 use anyhow::Context as _;
-use contract::keys::{KeyUse, SIGNING};
+use contract::keys::{KeyUse, MONGODB, RABBITMQ, REDIS, SIGNING};
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
@@ -56,7 +56,8 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let database = connect::mongodb(&settings.mongodb).await?;
     let redis = connect::redis(&settings.redis)?;
     let store = Store::new(&database);
-    let publisher = Publisher::new(connect::rabbitmq(&settings.rabbitmq, SERVICE));
+    let rabbitmq = connect::rabbitmq(&settings.rabbitmq, SERVICE);
+    let publisher = Publisher::new(rabbitmq.clone());
     let told = Relay::new(&store.users.collection(), publisher.clone(), clock.clone());
     let revoked = Relay::new(&store.sessions.collection(), publisher, clock.clone());
 
@@ -106,6 +107,12 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         clock,
     };
 
+    let keys = {
+        let (database, redis) = (database.clone(), redis.clone());
+        keys.with(MONGODB, move || database.credentials_in_use())
+            .with(REDIS, move || redis.credentials_in_use())
+            .with(RABBITMQ, move || rabbitmq.credentials_in_use())
+    };
     let service = Service::new(SERVICE, &settings.server);
     let shutdown = service.shutdown();
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());

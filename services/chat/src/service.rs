@@ -1,7 +1,7 @@
 //! The service put together.
 
 use contract::id::EventId;
-use contract::keys::MESSAGE;
+use contract::keys::{MESSAGE, MONGODB, RABBITMQ, REDIS};
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
@@ -65,7 +65,18 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
 
     let names = Names::new(store.clone());
     let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);
-    let key_rings = verifier.key_rings().with(MESSAGE, rewrapping.key_use());
+    let key_rings = verifier
+        .key_rings()
+        .with(MESSAGE, rewrapping.key_use())
+        .with(MONGODB, {
+            let database = database.clone();
+            move || database.credentials_in_use()
+        })
+        .with(REDIS, {
+            let redis = redis.clone();
+            move || redis.credentials_in_use()
+        })
+        .with(RABBITMQ, move || rabbitmq.credentials_in_use());
     let turns = Turns::default();
     let messages = Messages::new(
         store.clone(),

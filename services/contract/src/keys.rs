@@ -10,6 +10,13 @@ pub const SIGNING: &str = "signing";
 /// The ring of the keys that the keys of conversations are wrapped by.
 pub const MESSAGE: &str = "message";
 
+/// What a connection to `MongoDB` logs in by: a ring whose keys are the generations of the service's credential.
+pub const MONGODB: &str = "mongodb";
+/// The same of Redis.
+pub const REDIS: &str = "redis";
+/// The same of `RabbitMQ`.
+pub const RABBITMQ: &str = "rabbitmq";
+
 /// What a process says of each ring that it has, by the ring's name.
 pub type KeysInUse = BTreeMap<String, KeyUse>;
 
@@ -17,10 +24,12 @@ pub type KeysInUse = BTreeMap<String, KeyUse>;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyUse {
-    /// Id of the key that whatever is new is made with; none where the process only reads what others have made.
+    /// Id of the key that whatever is new is made with; none where the process only reads what others have made. Of credentials: what the
+    /// newest connection has logged in by, or the next one will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
-    /// Ids of the keys with which what was made can be read or verified.
+    /// Ids of the keys with which what was made can be read or verified. Of credentials: what connections that are still used have logged in
+    /// by.
     #[serde(default)]
     pub accepted: Vec<String>,
     /// What is still stored under other keys than the current one, where the process knows.

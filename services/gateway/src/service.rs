@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
+use contract::keys::REDIS;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -64,6 +65,7 @@ fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
     let metrics = Metrics::new();
     let connection = connect::redis(&settings.redis)?;
     let gateway = Gateway::new(settings, clock, &service, &metrics, connection.clone())?;
+    let credentials = connection.clone();
     let listening = gateway.revocations.clone().listen(connection, service.shutdown().soft().clone());
     let redis = gateway.redis.clone();
     // Without Redis the gateway still answers what needs no log-in, and says of the rest what is the matter; taken out of
@@ -72,7 +74,7 @@ fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> {
         let redis = redis.clone();
         async move { redis.ping().await }
     });
-    let keys = gateway.verifier.key_rings();
+    let keys = gateway.verifier.key_rings().with(REDIS, move || credentials.credentials_in_use());
     let router = Router::new().fallback(pipeline::answer).with_state(gateway);
     Ok(service.router(router).health(health).metrics(metrics).keys(keys).task("revocations", listening))
 }

@@ -1,5 +1,6 @@
 //! The service put together.
 
+use contract::keys::MONGODB;
 use runtime::{
     clock::Clock,
     connect,
@@ -34,7 +35,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let avatars = Avatars::new(&database);
     let broker = connect::rabbitmq(&settings.rabbitmq, "media");
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
-    let keys = tokens.key_rings();
+    let keys = tokens.key_rings().with(MONGODB, {
+        let database = database.clone();
+        move || database.credentials_in_use()
+    });
 
     let service = Service::new("media", &settings.server);
     let shutdown = service.shutdown();

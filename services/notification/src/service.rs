@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use contract::keys::{MONGODB, RABBITMQ};
 use jiff::SignedDuration;
 use lettre::message::Mailbox;
-use mongodb::Database;
 use runtime::{
     clock::Clock, connect, health::Health, idempotency::Idempotency, identity::TokenVerifier, messaging::Consumer,
     metrics::Metrics, migrations, program::Assembly, service::Service, watched::Watched,
@@ -63,6 +63,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let (migrating, migrated) = migrations::at_start(database.clone(), MIGRATIONS, shutdown.soft().clone());
     let form = migrated.clone();
     let idempotency = Idempotency::new(&database, tokens.clone(), clock.clone());
+    let credentials = database.clone();
     let health = Health::new()
         .check("mongodb", move || {
             let (database, migrated) = (database.clone(), migrated.clone());
@@ -86,7 +87,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         health.inform("push", move || std::future::ready(standing.check(clock.now())))
     };
 
-    let keys = tokens.key_rings();
+    let keys = tokens.key_rings().with(MONGODB, move || credentials.credentials_in_use()).with(RABBITMQ, {
+        let broker = broker.clone();
+        move || broker.credentials_in_use()
+    });
     let Stores { notifications, devices, preferences, .. } = stores;
     let state = AppState { tokens, notifications, devices, preferences, clock };
     let consuming = {
@@ -131,7 +135,7 @@ struct Stores {
 }
 
 impl Stores {
-    fn of(database: &Database) -> Self {
+    fn of(database: &connect::Database) -> Self {
         Self {
             notifications: Notifications::new(database),
             contacts: Contacts::new(database),

@@ -7,15 +7,17 @@ use std::{
     time::Duration,
 };
 
-use ::mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use aws_sdk_s3::config::{Credentials, Region, ResponseChecksumValidation, timeout::TimeoutConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 use crate::config;
 
+mod credential;
+pub mod mongodb;
 pub mod rabbitmq;
 pub mod redis;
 
+pub use mongodb::{Collection, Database};
 pub use redis::Redis;
 
 /// How long a server may take to be found or connected to.
@@ -44,25 +46,14 @@ pub enum ConnectError {
 }
 
 /// The database of a service. Reads and writes are of majority, so that what was acknowledged survives a failover, unless
-/// the connection string says otherwise.
-pub async fn mongodb(settings: &config::MongoDb) -> Result<::mongodb::Database, ConnectError> {
-    let mut options = ClientOptions::parse(secret(&settings.uri_file)?).await?;
-    options.app_name.get_or_insert_with(|| settings.database.clone());
-    options.server_selection_timeout.get_or_insert(CONNECT_TIMEOUT);
-    options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
-    options.read_concern.get_or_insert_with(ReadConcern::majority);
-    options
-        .write_concern
-        .get_or_insert_with(|| WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
-    Ok(::mongodb::Client::with_options(options)?.database(&settings.database))
+/// the connection string says otherwise. Must be called within a tokio runtime.
+pub async fn mongodb(settings: &config::MongoDb) -> Result<Database, ConnectError> {
+    Database::open(settings).await
 }
 
 /// Whether the database answers, for [`crate::health::Health::check`].
-pub async fn ping_mongodb(database: &::mongodb::Database) -> Result<(), String> {
-    match database.run_command(::mongodb::bson::doc! {"ping": 1}).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+pub async fn ping_mongodb(database: &Database) -> Result<(), String> {
+    mongodb::ping(database).await
 }
 
 /// A connection to Redis that many tasks share and that follows the master by itself. Must be called within a tokio runtime.

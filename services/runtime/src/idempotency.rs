@@ -22,12 +22,11 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use contract::problem::Problem;
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use mongodb::Database;
 use sha2::{Digest, Sha256};
 
 pub use self::ledger::MIGRATION;
 use self::ledger::{Answer, Claim, Ledger, Ticket};
-use crate::{clock::Clock, extract::unreadable, identity::TokenVerifier, problem::ApiError, trace};
+use crate::{clock::Clock, connect::Database, extract::unreadable, identity::TokenVerifier, problem::ApiError, trace};
 
 /// The longest key, in characters.
 pub const LONGEST_KEY: usize = 64;

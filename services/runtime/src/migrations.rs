@@ -14,11 +14,12 @@ mod ledger;
 use std::{pin::pin, time::Duration};
 
 use futures::future::BoxFuture;
-use mongodb::Database;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use ledger::Ledger;
+
+use crate::connect::Database;
 
 /// How long to wait before the lease, or a database that has failed, is tried again.
 const PAUSE: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ use contract::{event::Envelope, id::EventId};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use mongodb::{
-    Collection, IndexModel,
+    IndexModel,
     bson::{Bson, Document, doc},
     options::IndexOptions,
 };
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
-    connect::rabbitmq::Backoff,
+    connect::{Collection, rabbitmq::Backoff},
     messaging::{PublishError, Publisher},
     shutdown::Shutdown,
     telemetry::chain,
@@ -97,7 +97,7 @@ impl Relay {
     /// A relay for a collection. Several processes may each run one for the same collection.
     pub fn new<T: Send + Sync>(documents: &Collection<T>, publisher: Publisher, clock: Clock) -> Self {
         let (waker, wake_ups) = mpsc::channel(WAKE_UPS);
-        Self { documents: documents.clone_with_type(), publisher, clock, wake_ups, waker: Waker(waker) }
+        Self { documents: documents.with_type(), publisher, clock, wake_ups, waker: Waker(waker) }
     }
 
     /// What writers call.
@@ -166,7 +166,8 @@ impl Relay {
         let filter = doc! {"outbox.0": {"$exists": true}};
         let options =
             IndexOptions::builder().name("outbox_pending".to_owned()).partial_filter_expression(filter).build();
-        self.documents.create_index(IndexModel::builder().keys(doc! {"outbox.id": 1}).options(options).build()).await?;
+        let documents = self.documents.now();
+        documents.create_index(IndexModel::builder().keys(doc! {"outbox.id": 1}).options(options).build()).await?;
         Ok(())
     }
 
@@ -202,7 +203,7 @@ impl Relay {
     }
 
     async fn pending(&self, filter: Document, sort: Option<Document>) -> Result<Vec<Pending>, RelayError> {
-        let documents = self.documents.clone_with_type::<Document>();
+        let documents = self.documents.now();
         let mut found = documents.find(filter).projection(doc! {"outbox": 1}).limit(BATCH_LIMIT);
         if let Some(sort) = sort {
             found = found.sort(sort);
@@ -245,7 +246,7 @@ impl Relay {
     async fn take_out(&self, id: Bson, events: &[Envelope]) -> Result<(), RelayError> {
         let ids: Vec<String> = events.iter().map(|event| event.id.to_string()).collect();
         let update = doc! {"$pull": {"outbox": {"id": {"$in": ids}}}};
-        self.documents.update_one(doc! {"_id": id}, update).await?;
+        self.documents.now().update_one(doc! {"_id": id}, update).await?;
         Ok(())
     }
 }

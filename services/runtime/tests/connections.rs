@@ -36,6 +36,7 @@ async fn mongodb_acknowledges_by_majority() {
     let settings = MongoDb { uri_file: file.path().into(), database };
     let database = connect::mongodb(&settings).await.unwrap();
     connect::ping_mongodb(&database).await.unwrap();
+    let database = database.now();
     let collection = database.collection::<mongodb::bson::Document>("things");
     collection.insert_one(mongodb::bson::doc! {"_id": 1}).await.unwrap();
     assert_eq!(collection.count_documents(mongodb::bson::doc! {}).await.unwrap(), 1);

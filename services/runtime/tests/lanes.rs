@@ -19,6 +19,7 @@ use mongodb::{
 };
 use runtime::{
     clock::Clock,
+    connect,
     messaging::{Consumer, ConsumerSettings, Outcome, Publisher},
     outbox::{LANE, LaneWaker, Lanes, lane_of},
     shutdown::Shutdown,
@@ -80,7 +81,8 @@ impl House {
 
     fn start(&self) -> Process {
         let publisher = Publisher::new(self.broker.connector.clone());
-        let lanes = Lanes::new(&self.documents, "conversationId", publisher, Clock::system());
+        let documents = connect::Database::from(self.database.clone()).collection::<Document>("documents");
+        let lanes = Lanes::new(&documents, "conversationId", publisher, Clock::system());
         let (waker, shutdown) = (lanes.waker(), Shutdown::new());
         Process { waker, running: tokio::spawn(lanes.run(shutdown.clone())), shutdown }
     }

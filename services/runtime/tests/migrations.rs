@@ -7,9 +7,10 @@ use std::time::Duration;
 use contract::id::EventId;
 use futures::{TryStreamExt as _, future::join_all};
 use mongodb::{
-    Client, Database,
+    Client,
     bson::{DateTime, Document, doc},
 };
+use runtime::connect::Database;
 use runtime::migrations::{self, Migration, MigrationError};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ const HINDERED: Migration = Migration {
     run: |database| {
         Box::pin(async move {
             begin(&database, "hindered").await?;
-            let obstacle = database.collection::<Document>("obstacles").find_one(doc! {}).await?;
+            let obstacle = database.collection::<Document>("obstacles").now().find_one(doc! {}).await?;
             anyhow::ensure!(obstacle.is_none(), "something is in the way");
             Ok(())
         })
@@ -45,19 +46,19 @@ const ENDLESS: Migration = Migration {
 };
 
 async fn begin(database: &Database, name: &str) -> anyhow::Result<()> {
-    database.collection("begun").insert_one(doc! {"name": name}).await?;
+    database.collection::<Document>("begun").now().insert_one(doc! {"name": name}).await?;
     Ok(())
 }
 
 async fn begun(database: &Database) -> Vec<String> {
-    let all = database.collection::<Document>("begun").find(doc! {}).sort(doc! {"_id": 1}).await.unwrap();
+    let all = database.collection::<Document>("begun").now().find(doc! {}).sort(doc! {"_id": 1}).await.unwrap();
     let all: Vec<Document> = all.try_collect().await.unwrap();
     all.iter().map(|step| step.get_str("name").unwrap().to_owned()).collect()
 }
 
 async fn database() -> Database {
     let uri = tokio::task::spawn_blocking(|| servers::MongoDb::shared().uri()).await.unwrap();
-    Client::with_uri_str(uri).await.unwrap().database(&format!("migrations_{}", EventId::generate()))
+    Client::with_uri_str(uri).await.unwrap().database(&format!("migrations_{}", EventId::generate())).into()
 }
 
 async fn run(database: &Database, steps: &[Migration]) -> Result<Vec<&'static str>, MigrationError> {
@@ -80,7 +81,8 @@ async fn each_migration_is_taken_once_and_in_the_order_of_the_list() {
     assert_eq!(run(&database, &STEPS).await.unwrap(), ["third"]);
     assert_eq!(run(&database, &STEPS).await.unwrap(), [""; 0]);
     assert_eq!(begun(&database).await, ["first", "second", "third"]);
-    let record = database.collection::<Document>("migrations").find_one(doc! {"_id": "third"}).await.unwrap().unwrap();
+    let record =
+        database.collection::<Document>("migrations").now().find_one(doc! {"_id": "third"}).await.unwrap().unwrap();
     assert!(record.get_datetime("takenAt").is_ok() && record.get_str("release").is_ok(), "{record}");
 }
 
@@ -96,7 +98,8 @@ async fn of_ten_programs_at_once_one_takes_them_and_all_find_them_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_that_failed_is_told_of_and_taken_up_again_where_it_stopped() {
     let database = database().await;
-    let obstacles = database.collection("obstacles");
+    let obstacles = database.collection::<Document>("obstacles");
+    let obstacles = obstacles.now();
     obstacles.insert_one(doc! {}).await.unwrap();
     let steps = [STEPS[0], HINDERED, STEPS[1]];
     let error = run(&database, &steps).await.unwrap_err();
@@ -112,7 +115,7 @@ async fn a_program_that_was_killed_is_followed_by_the_next_once_its_lease_is_ove
     let database = database().await;
     let over = DateTime::from_millis(DateTime::now().timestamp_millis() + 2000);
     let left = doc! {"_id": "migrations", "holder": "one that was killed", "expiresAt": over};
-    database.collection("migrationLease").insert_one(left).await.unwrap();
+    database.collection::<Document>("migrationLease").now().insert_one(left).await.unwrap();
     assert_eq!(run(&database, &STEPS[..1]).await.unwrap(), ["first"]);
     assert!(DateTime::now() >= over, "it did not wait");
 }
@@ -130,7 +133,7 @@ async fn who_is_told_to_stop_leaves_the_lease_to_the_next_and_has_recorded_nothi
 
     let next = tokio::time::timeout(Duration::from_secs(10), run(&database, &STEPS)).await;
     assert_eq!(next.expect("the lease was kept").unwrap(), ["second", "third"]);
-    let endless = database.collection::<Document>("migrations").find_one(doc! {"_id": "endless"}).await.unwrap();
+    let endless = database.collection::<Document>("migrations").now().find_one(doc! {"_id": "endless"}).await.unwrap();
     assert_eq!(endless, None);
 }
 
@@ -141,10 +144,10 @@ async fn who_has_lost_its_lease_to_another_goes_no_further() {
     let working = tokio::spawn(async move { run(&worker, &[ENDLESS]).await });
     until_it_has_begun(&database, "endless").await;
     let another = doc! {"$set": {"holder": "another"}};
-    database.collection::<Document>("migrationLease").update_one(doc! {}, another).await.unwrap();
+    database.collection::<Document>("migrationLease").now().update_one(doc! {}, another).await.unwrap();
     let error = tokio::time::timeout(Duration::from_secs(25), working).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, MigrationError::LeaseLost("endless")), "{error}");
-    let lease = database.collection::<Document>("migrationLease").find_one(doc! {}).await.unwrap().unwrap();
+    let lease = database.collection::<Document>("migrationLease").now().find_one(doc! {}).await.unwrap().unwrap();
     assert_eq!(lease.get_str("holder").unwrap(), "another", "it gave back what it did not have");
 }
 

@@ -15,6 +15,7 @@ use mongodb::{
 };
 use runtime::{
     clock::Clock,
+    connect::Database,
     messaging::{Consumer, ConsumerSettings, Outcome, Publisher},
     outbox::{Relay, Waker},
     shutdown::Shutdown,
@@ -62,7 +63,13 @@ impl House {
     }
 
     fn relay(&self, clock: &Clock) -> Waker {
-        let relay = Relay::new(&self.documents, Publisher::new(self.broker.connector.clone()), clock.clone());
+        let documents = &self.documents;
+        let database: Database = documents.client().database(&documents.namespace().db).into();
+        let relay = Relay::new(
+            &database.collection::<Document>(documents.name()),
+            Publisher::new(self.broker.connector.clone()),
+            clock.clone(),
+        );
         let waker = relay.waker();
         tokio::spawn(relay.run(self.shutdown.clone()));
         waker

@@ -45,6 +45,20 @@ impl Management {
         self.put(&format!("/api/permissions/{name}/{user}"), &everything)
     }
 
+    /// Makes a user who may do everything in a virtual host.
+    pub(super) fn add_user(&self, user: &str, password: &str, virtual_host: &str) -> Result<()> {
+        self.put(&format!("/api/users/{user}"), &json!({"password": password, "tags": ""}))?;
+        let everything = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.put(&format!("/api/permissions/{virtual_host}/{user}"), &everything)
+    }
+
+    pub(super) fn remove_user(&self, user: &str) -> Result<()> {
+        let path = format!("/api/users/{user}");
+        let request = self.agent.delete(format!("{}{path}", self.url)).header("authorization", &self.authorization);
+        request.call().with_context(|| format!("DELETE {path}"))?;
+        Ok(())
+    }
+
     fn put(&self, path: &str, body: &Value) -> Result<()> {
         let request = self.agent.put(format!("{}{path}", self.url));
         request.header("authorization", &self.authorization).send_json(body).with_context(|| format!("PUT {path}"))?;

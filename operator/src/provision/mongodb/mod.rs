@@ -32,7 +32,8 @@ use self::membership::{Next, Step};
 use self::pace::{Halt, Pace};
 use self::set::Set;
 use super::{Error, Provisioning, Server, State, bounded};
-use crate::secrets::{self, Certificate, Login, Names};
+use crate::build::Component;
+use crate::secrets::{self, Login, Material, Names};
 
 /// A replica set as it shall be.
 #[derive(Clone, Debug)]
@@ -45,8 +46,10 @@ pub struct Target {
     pub leaving: Vec<String>,
     /// Content of the key file.
     pub key_file: SecretString,
-    /// Users; each has `readWrite` and `dbAdmin` on the database of its own name.
+    /// Users; each has `readWrite` and `dbAdmin` on the database of its service's name.
     pub users: Vec<Login>,
+    /// Users of before, who are to be refused.
+    pub refused: Vec<Login>,
     /// The authority whose certificates are believed, PEM. Without one, connections are plain.
     pub authority: Option<String>,
     /// The certificate that members shall show, PEM.
@@ -60,15 +63,16 @@ pub struct Target {
 impl Target {
     /// The set of a platform, of which so many pods run: those beyond its members are to leave.
     #[must_use]
-    pub fn new(names: &Names, pods: u32, own: &secrets::MongoDb, authority: &Certificate) -> Self {
+    pub fn new(names: &Names, pods: u32, own: &secrets::MongoDb, material: &Material) -> Self {
         let members = names.mongodb_members();
         Self {
             replica_set: Names::REPLICA_SET.to_owned(),
             leaving: names.mongodb_hosts(pods).skip(members.len()).collect(),
             members,
             key_file: own.key_file.clone(),
-            users: own.users.clone(),
-            authority: Some(authority.pem().to_owned()),
+            users: material.credentials.accepted(Component::MongoDb),
+            refused: material.credentials.refused(Component::MongoDb),
+            authority: Some(material.authority.pem().to_owned()),
             certificate: Some(own.certificate.pem().to_owned()),
             step_down: None,
             established: false,
@@ -97,6 +101,7 @@ async fn run(target: &Target, steps: usize) -> Result<State, Error> {
         pace: Pace::new(steps),
         waits: Vec::new(),
         notes: Vec::new(),
+        users_agree: false,
     };
     match run.agree().await {
         Ok(()) => {}
@@ -122,6 +127,7 @@ struct Run<'a> {
     waits: Vec<String>,
     /// What is still to come though it agrees.
     notes: Vec<String>,
+    users_agree: bool,
 }
 
 impl Run<'_> {
@@ -136,6 +142,8 @@ impl Run<'_> {
         // Before the members: an explicit default must be there when their number changes (manual, "replSetReconfig").
         write_concern::reconcile(&primary, &mut self.pace).await?;
         users::reconcile(&primary, &self.target.users, self.access, &mut self.pace).await?;
+        users::refuse(&primary, &self.target.refused, self.access, &mut self.pace).await?;
+        self.users_agree = true;
         let waits = self.settle(&mut primary).await?;
         if waits.is_none() {
             let members = &self.target.members;
@@ -218,7 +226,13 @@ impl Run<'_> {
             match seen.await {
                 Ok((set, version)) => {
                     let state = report::state(self.target, &set, &self.waits, &self.notes);
-                    return Ok(State { version: Some(version), changes: self.pace.into_changes(), ..state });
+                    let users_agree = self.users_agree;
+                    return Ok(State {
+                        version: Some(version),
+                        changes: self.pace.into_changes(),
+                        users_agree,
+                        ..state
+                    });
                 }
                 Err(error) => {
                     failure.get_or_insert(error);

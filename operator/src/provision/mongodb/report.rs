@@ -74,6 +74,7 @@ mod tests {
             leaving: Vec::new(),
             key_file: SecretString::from("k"),
             users: Vec::new(),
+            refused: Vec::new(),
             authority: None,
             certificate: None,
             step_down: None,

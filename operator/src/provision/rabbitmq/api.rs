@@ -7,6 +7,7 @@ use crate::provision::{Error, PATIENCE, Server, with_causes};
 use crate::secrets::Login;
 
 /// The management API (`RabbitMQ` manual, "HTTP API"), as one user.
+#[derive(Clone)]
 pub(super) struct Api {
     address: String,
     user: String,
@@ -47,6 +48,17 @@ impl Api {
             StatusCode::SERVICE_UNAVAILABLE => self.read(action, response).await,
             _ => self.read(action, self.checked(action, response).await?).await,
         }
+    }
+
+    /// Whether somebody logs in. A user without the right to see anything here is told so, and not that it is unknown.
+    pub(super) async fn accepts(&self, login: &Login) -> Result<bool, Error> {
+        let other = Self { user: login.user.clone(), password: login.password.clone(), ..self.clone() };
+        let response = other.answer("log in", other.request(Method::GET, "whoami")).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return other.checked("log in", response).await.map(|_| true);
+        }
+        let body = response.text().await.unwrap_or_default();
+        Ok(body.contains("Not management user"))
     }
 
     pub(super) async fn put(&self, action: &str, path: &str, body: &Value) -> Result<(), Error> {

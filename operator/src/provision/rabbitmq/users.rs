@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::{EXCHANGE, Target};
-use crate::provision::Error;
+use crate::provision::{Error, Server};
 use crate::secrets::{Login, rabbitmq_password_hash};
 
 const HASHING: &str = "rabbit_password_hashing_sha256";
@@ -64,6 +64,29 @@ pub(super) async fn users(api: &Api, target: &Target, changes: &mut Vec<String>)
     Ok(())
 }
 
+/// Removes users of before, and with them their connections and rights, and makes sure that they cannot log in any more.
+pub(super) async fn refuse(api: &Api, target: &Target, changes: &mut Vec<String>) -> Result<(), Error> {
+    if target.refused.is_empty() {
+        return Ok(());
+    }
+    let found: Vec<User> = api.get("tell its users", "users").await?;
+    for login in target.refused.iter().filter(|login| found.iter().any(|user| user.name == login.user)) {
+        api.delete("remove a user", &format!("users/{}", login.user)).await?;
+        changes.push(format!("removed user {}", login.user));
+    }
+    for login in &target.refused {
+        if api.accepts(login).await? {
+            return Err(Error::Failed {
+                server: Server::RabbitMq,
+                address: target.management_url.clone(),
+                action: format!("refuse user {}, whose credential is one of before", login.user),
+                cause: "it still logs in".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// What a user may configure, write and read, each a regular expression over names of exchanges and queues.
 #[derive(Deserialize, PartialEq, Eq, Debug)]
 struct Permission {
@@ -74,7 +97,7 @@ struct Permission {
 
 impl Permission {
     fn of(login: &Login, operator: &Login) -> Self {
-        let (configure, write, read) = match login.user.as_str() {
+        let (configure, write, read) = match login.service() {
             user if user == operator.user => (EVERYTHING, EVERYTHING, EVERYTHING),
             "auth" => (r"^chat\.events$", r"^chat\.events$", NOTHING),
             "chat" => (
@@ -138,7 +161,7 @@ pub(super) async fn topics(api: &Api, target: &Target, changes: &mut Vec<String>
     let path = format!("vhosts/{}/topic-permissions", target.virtual_host);
     let found: Vec<Topic> = api.get("tell its topic permissions", &path).await?;
     for login in &target.users {
-        let (write, read) = kinds(&login.user);
+        let (write, read) = kinds(login.service());
         let same = |topic: &Topic| {
             topic.user == login.user && topic.exchange == EXCHANGE && topic.write == write && topic.read == read
         };

@@ -156,7 +156,7 @@ mod tests {
         };
         let operator = Login { user: "operator".to_owned(), password: SecretString::from("x") };
         let sentinels = if count > 1 { instances(26379) } else { vec![] };
-        Target { servers: instances(6379), sentinels, operator, users: vec![] }
+        Target { servers: instances(6379), sentinels, operator, users: vec![], refused: vec![] }
     }
 
     fn says(part: Part) -> Option<Says> {

@@ -20,7 +20,7 @@ fn lag(is_stuck: bool) -> Waiting {
 fn at_rest_each_kind_tells_of_its_generation_and_when_the_next_one_is_due() {
     let status = Cluster::ready().status(None, EARLIER);
     let names: Vec<&str> = status.secrets.iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(names, ["signingKeys", "messageKeys"]);
+    assert_eq!(names, ["signingKeys", "messageKeys", "credentials"]);
     for row in &status.secrets {
         assert_eq!((row.generation, row.state.as_str(), row.rotated_at.as_str()), (1, "Current", EARLIER));
         assert!(row.next_rotation.as_deref().is_some_and(|next| next > "2026-03-20T00:00:00Z"), "{row:?}");

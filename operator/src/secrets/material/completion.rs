@@ -7,14 +7,16 @@ use rand::CryptoRng;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
+use super::{
+    EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply, own_servers,
+};
 use crate::secrets::certificate::Certificate;
 use crate::secrets::existing::broken;
 use crate::secrets::login::random_text;
 use crate::secrets::message_keys::MessageKeys;
 use crate::secrets::names::Names;
 use crate::secrets::signing_keys::SigningKeys;
-use crate::secrets::{Error, Existing, Externals, Login, redis_acl};
+use crate::secrets::{Credentials, Error, Existing, Externals, Login, redis_acl};
 
 const OPERATOR: &str = "operator";
 
@@ -33,43 +35,45 @@ impl Material {
             Some(given) => EdgeCertificate::Given(given),
             None => EdgeCertificate::Own(edge(existing, &authority, names, now)?),
         };
+        let mongodb = match externals.connection("mongodb", "uri") {
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(MongoDb {
+                certificate: leaf(
+                    existing,
+                    &authority,
+                    &names.object(MONGODB_TLS),
+                    "mongodb",
+                    names,
+                    names.mongodb_subjects(),
+                    now,
+                )?,
+                key_file: key_file(existing, names, rng)?,
+            }),
+        };
+        let redis = match externals.connection("redis", "url") {
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(Redis {
+                operator: operator(existing, names, "redis", rng)?,
+                replication: own_user(existing, names, "redis", redis_acl::REPLICATION, rng)?,
+                sentinel: own_user(existing, names, "redis", redis_acl::SENTINEL, rng)?,
+            }),
+        };
+        let rabbitmq = match externals.connection("rabbitmq", "uri") {
+            Some(connection) => Supply::External(connection),
+            None => Supply::Own(RabbitMq {
+                operator: operator(existing, names, "rabbitmq", rng)?,
+                erlang_cookie: match existing.text(&names.object("rabbitmq"), "erlang-cookie")? {
+                    Some(cookie) => SecretString::from(cookie),
+                    None => random_text::<32>(rng),
+                },
+            }),
+        };
+        let own = own_servers(&mongodb, &redis, &rabbitmq);
         Ok(Self {
-            mongodb: match externals.connection("mongodb", "uri") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(MongoDb {
-                    certificate: leaf(
-                        existing,
-                        &authority,
-                        &names.object(MONGODB_TLS),
-                        "mongodb",
-                        names,
-                        names.mongodb_subjects(),
-                        now,
-                    )?,
-                    key_file: key_file(existing, names, rng)?,
-                    users: users(existing, names, "mongodb-uri", &["auth", "chat", "media", "notification"], rng)?,
-                }),
-            },
-            redis: match externals.connection("redis", "url") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(Redis {
-                    operator: operator(existing, names, "redis", rng)?,
-                    replication: own_user(existing, names, "redis", redis_acl::REPLICATION, rng)?,
-                    sentinel: own_user(existing, names, "redis", redis_acl::SENTINEL, rng)?,
-                    users: users(existing, names, "redis-url", &["gateway", "auth", "chat"], rng)?,
-                }),
-            },
-            rabbitmq: match externals.connection("rabbitmq", "uri") {
-                Some(connection) => Supply::External(connection),
-                None => Supply::Own(RabbitMq {
-                    operator: operator(existing, names, "rabbitmq", rng)?,
-                    erlang_cookie: match existing.text(&names.object("rabbitmq"), "erlang-cookie")? {
-                        Some(cookie) => SecretString::from(cookie),
-                        None => random_text::<32>(rng),
-                    },
-                    users: users(existing, names, "rabbitmq-uri", &["auth", "chat", "media", "notification"], rng)?,
-                }),
-            },
+            credentials: Credentials::complete(existing, names, &own, rng)?,
+            mongodb,
+            redis,
+            rabbitmq,
             object_storage: match externals.account() {
                 Some(account) => account,
                 None => object_storage(existing, names, rng)?,
@@ -81,21 +85,6 @@ impl Material {
             edge,
         })
     }
-}
-
-fn users(
-    existing: &Existing,
-    names: &Names,
-    key: &str,
-    users: &[&str],
-    rng: &mut (impl CryptoRng + ?Sized),
-) -> Result<Vec<Login>, Error> {
-    let mut logins = Vec::with_capacity(users.len());
-    for user in users {
-        let login = Login::from_uri(existing, &names.object(user), key, user)?;
-        logins.push(login.unwrap_or_else(|| Login::generate(user, rng)));
-    }
-    Ok(logins)
 }
 
 fn operator(

@@ -1,11 +1,13 @@
 //! Secrets of Kubernetes, as pods and the operator itself read them.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
+use crate::build::Component;
 use crate::secrets::names::Names;
 use crate::secrets::rendered::Rendered;
-use crate::secrets::{Login, rabbitmq_definitions, redis_acl};
+use crate::secrets::rotation::Ring as _;
+use crate::secrets::{Login, credentials, rabbitmq_definitions, redis_acl};
 
 const OPAQUE: &str = "Opaque";
 const TLS: &str = "kubernetes.io/tls";
@@ -15,19 +17,23 @@ impl Material {
     #[must_use]
     pub fn rendered(&self, names: &Names) -> Vec<Rendered> {
         let mongodb_uri = |user| {
-            let uri = self.mongodb.uri(|own| names.mongodb_uri(user, password(&own.users, user)));
+            let uri = self.mongodb.uri(|_| names.mongodb_uri(user, &self.login(Component::MongoDb, user)));
             let own_authority = self.mongodb.authority().is_some();
             ("mongodb-uri", if own_authority { Names::mongodb_uri_with_authority(&uri) } else { uri })
         };
-        let redis_url = |user| ("redis-url", self.redis.uri(|own| names.redis_url(user, password(&own.users, user))));
+        let redis_url = |user| ("redis-url", self.redis.uri(|_| names.redis_url(&self.login(Component::Redis, user))));
         let rabbitmq_uri =
-            |user| ("rabbitmq-uri", self.rabbitmq.uri(|own| names.rabbitmq_uri(user, password(&own.users, user))));
+            |user| ("rabbitmq-uri", self.rabbitmq.uri(|_| names.rabbitmq_uri(&self.login(Component::RabbitMq, user))));
         let operator_password = |login: &Login| ("operator-password", login.exposed().to_owned());
         let s3 = &self.object_storage;
         let (s3_id, s3_secret) = (s3.access_key_id.clone(), s3.secret_access_key.expose_secret().to_owned());
         let of = |component, data| Rendered::new(names.object(component), component, OPAQUE, data);
         let trusted = (Names::AUTHORITY, self.trusted());
-        let service = |service, data: Vec<_>| of(service, data.into_iter().chain([trusted.clone()]).collect());
+        let has_own = !self.own_servers().is_empty();
+        let generation = has_own.then(|| (credentials::OBJECT, self.credentials.current().to_owned()));
+        let service = |service, data: Vec<_>| {
+            of(service, data.into_iter().chain(generation.clone()).chain([trusted.clone()]).collect())
+        };
         let ring = |object, component, text: &str| {
             Rendered::new(names.object(object), component, OPAQUE, vec![("keys.json", text.to_owned())])
         };
@@ -62,6 +68,16 @@ impl Material {
             tls("ca", "edge", (self.authority.pem(), self.authority.key()), vec![]),
             tls(EDGE_TLS, "edge", (self.edge.pem(), self.edge.key()), edge_chain.into_iter().collect()),
         ];
+        if has_own {
+            // It belongs to no component more than to another.
+            let text = self.credentials.text().to_owned();
+            rendered.push(Rendered::new(
+                names.object(credentials::OBJECT),
+                "auth",
+                OPAQUE,
+                vec![(credentials::KEY, text)],
+            ));
+        }
         if let Some(own) = self.mongodb.own() {
             rendered.push(of("mongodb", vec![("keyfile", own.key_file.expose_secret().to_owned())]));
             // The server wants certificate and key in one file.
@@ -70,11 +86,13 @@ impl Material {
             rendered.push(tls(MONGODB_TLS, "mongodb", pair, vec![("tls.pem", both), chain]));
         }
         if let Some(own) = self.redis.own() {
+            let services = self.credentials.accepted(Component::Redis);
+            let logins = || services.iter().chain([&own.operator, &own.replication, &own.sentinel]);
             rendered.push(of(
                 "redis",
                 vec![
-                    ("users.acl", redis_acl::file(own.logins(), redis_acl::Place::Server)),
-                    ("sentinel.acl", redis_acl::file(own.logins(), redis_acl::Place::Sentinel)),
+                    ("users.acl", redis_acl::file(logins(), redis_acl::Place::Server)),
+                    ("sentinel.acl", redis_acl::file(logins(), redis_acl::Place::Sentinel)),
                     operator_password(&own.operator),
                     ("replication-password", own.replication.exposed().to_owned()),
                     ("sentinel-password", own.sentinel.exposed().to_owned()),
@@ -98,6 +116,11 @@ impl Material {
         rendered
     }
 
+    /// What a service logs in to a server of the platform's own with, of which `complete` made one for each.
+    fn login(&self, server: Component, service: &str) -> Login {
+        self.credentials.of(server, service).unwrap_or_else(|| Login::new(service, SecretString::default()))
+    }
+
     /// Every authority that a service's connections may have to trust: the platform's own, and those of others' servers.
     fn trusted(&self) -> String {
         let others = [self.mongodb.authority(), self.redis.authority(), self.rabbitmq.authority()];
@@ -108,9 +131,4 @@ impl Material {
         }
         trusted
     }
-}
-
-/// The password of a user that `complete` made for each service of the server.
-pub(super) fn password<'a>(logins: &'a [Login], user: &str) -> &'a str {
-    logins.iter().find(|login| login.user == user).map(Login::exposed).unwrap_or_default()
 }

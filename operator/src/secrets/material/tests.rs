@@ -6,8 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::rendering::password;
 use super::*;
+use crate::build::Component;
+use crate::secrets::rotation::Ring as _;
 use crate::secrets::{Error, Existing, Externals, Names};
 
 fn names() -> Names {
@@ -43,8 +44,8 @@ fn text(secrets: &[Secret], name: &str, key: &str) -> String {
     String::from_utf8(value(&mut secrets.to_vec(), name, key).clone()).unwrap()
 }
 
-fn mongodb_password<'a>(material: &'a Material, user: &str) -> &'a str {
-    password(&material.mongodb.own().unwrap().users, user)
+fn mongodb_password(material: &Material, user: &str) -> String {
+    material.credentials.of(Component::MongoDb, user).unwrap().exposed().to_owned()
 }
 
 #[test]
@@ -67,13 +68,36 @@ fn two_platforms_share_no_secret() {
 #[test]
 fn a_secret_that_is_gone_is_made_again_and_the_others_stay() {
     let first = secrets(&complete(&[], 1, now()).unwrap());
-    let without: Vec<_> =
-        first.iter().filter(|secret| secret.metadata.name.as_deref() != Some("acme-auth")).cloned().collect();
-    let again = secrets(&complete(&without, 2, now()).unwrap());
+    let without = |gone: &[&str]| -> Vec<Secret> {
+        let is_gone = |secret: &&Secret| secret.metadata.name.as_deref().is_some_and(|name| gone.contains(&name));
+        first.iter().filter(|secret| !is_gone(secret)).cloned().collect()
+    };
+    // What services log in with is kept twice, and either brings the other back.
+    assert_eq!(secrets(&complete(&without(&["acme-auth"]), 2, now()).unwrap()), first);
+    assert_eq!(secrets(&complete(&without(&["acme-credentials"]), 2, now()).unwrap()), first);
+
+    let again = secrets(&complete(&without(&["acme-auth", "acme-credentials"]), 2, now()).unwrap());
     assert_ne!(text(&first, "acme-auth", "mongodb-uri"), text(&again, "acme-auth", "mongodb-uri"));
     assert_eq!(text(&first, "acme-chat", "mongodb-uri"), text(&again, "acme-chat", "mongodb-uri"));
     // Redis must know the new password.
     assert_ne!(text(&first, "acme-redis", "users.acl"), text(&again, "acme-redis", "users.acl"));
+}
+
+#[test]
+fn a_platform_of_an_operator_that_knew_no_generations_is_taken_up_as_it_is() {
+    let mut before = secrets(&complete(&[], 1, now()).unwrap());
+    before.retain(|secret| secret.metadata.name.as_deref() != Some("acme-credentials"));
+    for secret in &mut before {
+        secret.data.as_mut().unwrap().remove("credentials");
+    }
+    let mut after = secrets(&complete(&before, 2, now()).unwrap());
+    assert_eq!(text(&after, "acme-chat", "credentials"), "cr-1");
+    // Beside that nothing has changed: nobody has to connect anew, and no server to learn anything.
+    after.retain(|secret| secret.metadata.name.as_deref() != Some("acme-credentials"));
+    for secret in &mut after {
+        secret.data.as_mut().unwrap().remove("credentials");
+    }
+    assert_eq!(before, after);
 }
 
 #[test]
@@ -92,8 +116,7 @@ fn the_account_of_the_store_outlives_the_loss_of_either_secret() {
 fn a_broken_value_is_an_error_that_names_secret_and_key_and_shows_nothing() {
     let first = secrets(&complete(&[], 1, now()).unwrap());
     for (name, key) in [
-        ("acme-auth", "mongodb-uri"),
-        ("acme-chat", "redis-url"),
+        ("acme-credentials", "credentials.json"),
         ("acme-mongodb", "keyfile"),
         ("acme-redis", "operator-password"),
         ("acme-signing-keys", "keys.json"),
@@ -177,12 +200,42 @@ fn another_host_or_another_authority_makes_another_certificate() {
 fn the_acl_file_closes_the_default_user_and_holds_no_password() {
     let material = complete(&[], 1, now()).unwrap();
     let redis = material.redis.own().unwrap();
+    let services = material.credentials.accepted(Component::Redis);
     let acl = text(&secrets(&material), "acme-redis", "users.acl");
     assert!(acl.starts_with("user default off "));
-    for login in redis.logins() {
+    for login in services.iter().chain([&redis.operator, &redis.replication, &redis.sentinel]) {
         assert!(acl.contains(&format!("user {} on #", login.user)));
         assert!(!acl.contains(login.exposed()));
     }
+}
+
+#[test]
+fn during_a_rotation_the_acl_file_has_both_passwords_of_a_user_and_services_the_one_in_use() {
+    let mut material = complete(&[], 1, now()).unwrap();
+    let old = material.credentials.of(Component::Redis, "chat").unwrap();
+    let (both, id) = material.credentials.with_one_more(&mut StdRng::seed_from_u64(2));
+    material.credentials = both;
+    let hashes = |material: &Material| {
+        let of_chat = material.credentials.accepted(Component::Redis).into_iter().filter(|login| login.user == "chat");
+        let hashes = of_chat.map(|login| format!("#{}", crate::secrets::redis_password_hash(login.exposed())));
+        hashes.collect::<Vec<_>>().join(" ")
+    };
+    for file in ["users.acl", "sentinel.acl"] {
+        let acl = text(&secrets(&material), "acme-redis", file);
+        let line = format!("user chat on {} resetchannels ", hashes(&material));
+        assert!(acl.contains(&line) && acl.matches("user chat ").count() == 1, "{acl}");
+    }
+    assert!(text(&secrets(&material), "acme-chat", "redis-url").contains(old.exposed()));
+    assert_eq!(text(&secrets(&material), "acme-chat", "credentials"), "cr-1");
+    material.credentials = material.credentials.switched(&id).unwrap();
+    let url = text(&secrets(&material), "acme-chat", "mongodb-uri");
+    assert!(url.starts_with("mongodb://chat-2:") && url.contains("27017/chat?"), "{url}");
+    assert_eq!(text(&secrets(&material), "acme-chat", "credentials"), "cr-2");
+    material.credentials = material.credentials.without_others();
+    assert!(
+        !text(&secrets(&material), "acme-redis", "users.acl")
+            .contains(&crate::secrets::redis_password_hash(old.exposed()))
+    );
 }
 
 #[test]
@@ -190,8 +243,9 @@ fn debug_shows_no_secret() {
     let material = complete(&[], 1, now()).unwrap();
     let existing = Existing::new(secrets(&material));
     let shown = format!("{material:?} {:?} {existing:?}", material.rendered(&names()));
+    let password = mongodb_password(&material, "auth");
     let hidden = [
-        mongodb_password(&material, "auth"),
+        &password,
         material.redis.own().unwrap().operator.exposed(),
         material.mongodb.own().unwrap().key_file.expose_secret(),
         material.signing_keys.text(),
@@ -244,7 +298,7 @@ fn a_server_that_somebody_else_runs_has_no_secret_of_its_own_and_its_uri_is_hand
 fn with_three_servers_redis_is_reached_by_way_of_sentinel() {
     let mut names = names();
     names.redis_replicas = 3;
-    let url = names.redis_url("chat", "pw");
+    let url = names.redis_url(&Login::new("chat", "pw".into()));
     let hosts = (0..3).map(|n| format!("acme-redis-{n}.acme-redis.chat.svc:26379")).collect::<Vec<_>>().join(",");
     assert_eq!(url, format!("redis+sentinel://chat:pw@{hosts}/chatplatform/0"));
 }

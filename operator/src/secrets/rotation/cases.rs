@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use super::kind::SKEW;
-use super::machine::next;
 use super::model::{Cluster, Happening, TOKEN, after, plan, start};
 use super::*;
 
@@ -123,11 +122,7 @@ fn a_revocation_leaves_the_new_generation_alone_at_once_and_is_done_when_nobody_
 #[test]
 fn what_sleeps_waits_and_a_rotation_is_not_begun_in_the_middle_of_an_upgrade() {
     let cluster = Cluster::new(Kind::MessageKeys, plan(1));
-    let decide = |circumstances| {
-        let said = cluster.said();
-        let evidence = Evidence::of(cluster.kind, &said, cluster.now());
-        next((cluster.kind, &cluster.plan, circumstances), (&cluster.ring, &cluster.state), &evidence, cluster.now())
-    };
+    let decide = |circumstances| cluster.decide_under(circumstances);
     let (asleep, upgrading) = (
         Circumstances { is_asleep: true, ..Circumstances::default() },
         Circumstances { is_upgrading: true, ..Circumstances::default() },
@@ -153,4 +148,69 @@ fn a_ring_that_somebody_has_put_back_in_the_middle_begins_again() {
     cluster.ring = old;
     assert_eq!(cluster.decide(), Decision::Move(Move::Add));
     cluster.settle();
+}
+
+#[test]
+fn credentials_are_used_once_every_server_accepts_them_and_refused_once_no_connection_uses_them() {
+    let mut cluster = Cluster::new(Kind::Credentials, plan(1));
+    let said = |cluster: &Cluster| match cluster.decide() {
+        Decision::Wait(Waiting { lags, .. }) => lags.into_iter().map(|lag| lag.words).collect::<Vec<_>>().join("; "),
+        other => format!("{other:?}"),
+    };
+    cluster.acts();
+    // A leader that has only just come knows nothing of the servers.
+    assert_eq!(
+        said(&cluster),
+        "mongodb has not been made to agree yet; redis has not been made to agree yet; \
+         rabbitmq has not been made to agree yet"
+    );
+    cluster.servers.iter_mut().for_each(|server| server.is_known = true);
+    cluster.happens(Happening::Agrees(0));
+    cluster.happens(Happening::Agrees(2));
+    assert_eq!(said(&cluster), "redis does not accept the new generation yet");
+    cluster.happens(Happening::Agrees(1));
+    for word in ["Switch", "Prove"] {
+        cluster.acts();
+        assert_eq!(cluster.state.word(), word);
+    }
+    // The services' own Secrets name it by now.
+    assert_eq!((cluster.ring.current(), cluster.ring.ids()), ("mk-2", vec!["mk-1", "mk-2"]));
+    for number in 0..cluster.pods.len() {
+        if cluster.pods[number].name != "media-1" {
+            cluster.happens(Happening::Reads(u8::try_from(number).unwrap()));
+            cluster.happens(Happening::Counts(u8::try_from(number).unwrap()));
+        }
+    }
+    assert_eq!(said(&cluster), "pod media-1 still logs in to mongodb by the old generation");
+    let slow = u8::try_from(cluster.pods.iter().position(|pod| pod.name == "media-1").unwrap()).unwrap();
+    cluster.happens(Happening::Reads(slow));
+    assert_eq!(said(&cluster), "pod media-1 still has a connection to mongodb by the old generation");
+    cluster.happens(Happening::Counts(slow));
+    for word in ["Retire", "Refuse"] {
+        cluster.acts();
+        assert_eq!(cluster.state.word(), word);
+    }
+    assert!(said(&cluster).starts_with("mongodb still accepts the old generation; redis still"), "{}", said(&cluster));
+    for number in 0..3 {
+        cluster.happens(Happening::Agrees(number));
+    }
+    assert_eq!(cluster.decide(), Decision::Move(Move::Done));
+}
+
+#[test]
+fn a_pod_of_an_older_release_keeps_credentials_from_being_used_and_servers_of_others_are_left_alone() {
+    let mut cluster = Cluster::new(Kind::Credentials, plan(1));
+    cluster.acts();
+    (0..3).for_each(|number| cluster.happens(Happening::Agrees(number)));
+    let lags = |pods: &[Testimony], servers: &[Acceptance]| {
+        let evidence = Evidence::of(cluster.kind, Heard { pods, servers }, cluster.now());
+        evidence.not_accepting("mk-2").into_iter().map(|lag| lag.words).collect::<Vec<_>>()
+    };
+    let (mut said, servers) = (cluster.said(), cluster.acceptances());
+    assert_eq!(lags(&said, &servers), Vec::<String>::new());
+    let old = said.iter_mut().find(|testimony| testimony.pod == "media-0").unwrap();
+    old.said = Ok(contract::keys::KeysInUse::new());
+    assert_eq!(lags(&said, &servers), ["pod media-0 does not tell which keys it goes by: it is of an older release"]);
+    // Media has a login to MongoDB alone, and that is somebody else's now.
+    assert_eq!(lags(&said, &servers[1..]), Vec::<String>::new());
 }

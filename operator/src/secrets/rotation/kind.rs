@@ -14,7 +14,28 @@ pub enum Kind {
     SigningKeys,
     /// The keys that wrap the keys of conversations.
     MessageKeys,
+    /// What services log in to the platform's own servers with.
+    Credentials,
 }
+
+/// A ring as its consumers tell of it.
+#[derive(Debug)]
+pub(super) struct Use {
+    /// What they call it.
+    pub(super) ring: &'static str,
+    /// The server that decides what is accepted; none where consumers decide that.
+    pub(super) server: Option<Component>,
+    /// Who must accept a generation before it is used; where a server does so, who must be there to be asked.
+    pub(super) readers: &'static [Component],
+    /// Who makes something with it, or connects by it; each of them is among the readers, too.
+    pub(super) writers: &'static [Component],
+}
+
+const SERVICES: [Component; 5] =
+    [Component::Gateway, Component::Auth, Component::Chat, Component::Media, Component::Notification];
+const OF_MONGODB: [Component; 4] = [Component::Auth, Component::Chat, Component::Media, Component::Notification];
+const OF_REDIS: [Component; 3] = [Component::Gateway, Component::Auth, Component::Chat];
+const OF_RABBITMQ: [Component; 3] = [Component::Auth, Component::Chat, Component::Notification];
 
 /// When an old generation that nobody makes anything with any more can go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +48,7 @@ pub(super) enum Retirement {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::SigningKeys, Self::MessageKeys];
+    pub const ALL: [Self; 3] = [Self::SigningKeys, Self::MessageKeys, Self::Credentials];
 
     /// The name in `spec.rotation` and in `status.secrets`.
     #[must_use]
@@ -35,6 +56,7 @@ impl Kind {
         match self {
             Self::SigningKeys => "signingKeys",
             Self::MessageKeys => "messageKeys",
+            Self::Credentials => "credentials",
         }
     }
 
@@ -44,34 +66,43 @@ impl Kind {
         match self {
             Self::SigningKeys => "signing-keys",
             Self::MessageKeys => "message-keys",
+            Self::Credentials => "credentials",
         }
     }
 
-    /// What consumers call the ring when they tell of it.
-    #[must_use]
-    pub const fn ring(self) -> &'static str {
+    /// How its rings are used.
+    pub(super) const fn uses(self) -> &'static [Use] {
         match self {
-            Self::SigningKeys => keys::SIGNING,
-            Self::MessageKeys => keys::MESSAGE,
+            Self::SigningKeys => {
+                &[Use { ring: keys::SIGNING, server: None, readers: &SERVICES, writers: &[Component::Auth] }]
+            }
+            Self::MessageKeys => {
+                const CHAT: [Component; 1] = [Component::Chat];
+                &[Use { ring: keys::MESSAGE, server: None, readers: &CHAT, writers: &CHAT }]
+            }
+            Self::Credentials => &[
+                Use {
+                    ring: keys::MONGODB,
+                    server: Some(Component::MongoDb),
+                    readers: &OF_MONGODB,
+                    writers: &OF_MONGODB,
+                },
+                Use { ring: keys::REDIS, server: Some(Component::Redis), readers: &OF_REDIS, writers: &OF_REDIS },
+                Use {
+                    ring: keys::RABBITMQ,
+                    server: Some(Component::RabbitMq),
+                    readers: &OF_RABBITMQ,
+                    writers: &OF_RABBITMQ,
+                },
+            ],
         }
     }
 
-    /// Who must accept a generation before it is used.
+    /// Who reads any of its rings.
     #[must_use]
     pub const fn readers(self) -> &'static [Component] {
         match self {
-            Self::SigningKeys => {
-                &[Component::Gateway, Component::Auth, Component::Chat, Component::Media, Component::Notification]
-            }
-            Self::MessageKeys => &[Component::Chat],
-        }
-    }
-
-    /// Who makes something with it; each of them reads it, too.
-    #[must_use]
-    pub const fn writers(self) -> &'static [Component] {
-        match self {
-            Self::SigningKeys => &[Component::Auth],
+            Self::SigningKeys | Self::Credentials => &SERVICES,
             Self::MessageKeys => &[Component::Chat],
         }
     }
@@ -80,7 +111,7 @@ impl Kind {
     pub(super) fn published_for(self) -> SignedDuration {
         match self {
             Self::SigningKeys => PUBLISHED_KEYS_CACHED + SKEW,
-            Self::MessageKeys => SignedDuration::ZERO,
+            Self::MessageKeys | Self::Credentials => SignedDuration::ZERO,
         }
     }
 
@@ -89,6 +120,8 @@ impl Kind {
         match self {
             Self::SigningKeys => Retirement::After(ACCESS_TOKEN_LIFETIME + SKEW),
             Self::MessageKeys => Retirement::OnceNothingIsStored,
+            // What it made are connections, and whoever has one tells of it.
+            Self::Credentials => Retirement::After(SignedDuration::ZERO),
         }
     }
 }

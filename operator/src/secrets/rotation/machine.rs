@@ -191,7 +191,7 @@ pub(super) fn take<R: Ring>(
         Move::Switch if is_at(&[StepName::Switch]) => Some((keys.switched(&key)?, in_use(at(StepName::Prove, key)))),
         Move::Proven if is_at(&[StepName::Prove, StepName::Retire]) => Some((keys.clone(), at(StepName::Retire, key))),
         Move::Retire if is_at(&[StepName::Retire]) => Some((keys.without_others(), at(StepName::Refuse, key))),
-        Move::Done if is_at(&[StepName::Refuse]) => Some((keys.clone(), State { step: None, ..state.clone() })),
+        Move::Done if is_at(&[StepName::Refuse]) => Some((keys.settled(), State { step: None, ..state.clone() })),
         Move::Revoke if plan.asks(state) => {
             let (more, key) = keys.with_one_more(rng);
             Some((more.switched(&key)?.without_others(), asked(in_use(at(StepName::Refuse, key)))))

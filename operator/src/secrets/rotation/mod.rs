@@ -13,7 +13,8 @@
 //!
 //! Kinds differ in who the consumers are, how long what is published is kept in caches, and when what the old generation made has ended
 //! ([`Kind`]), and in what a generation is ([`Ring`]). What consumers do is told by themselves ([`Testimony`]), and believed rather than a
-//! timer.
+//! timer. Credentials are accepted by servers rather than by consumers: what those accept and refuse is what provisioning has made of them
+//! ([`Acceptance`]).
 
 #[cfg(test)]
 mod cases;
@@ -32,7 +33,7 @@ mod words;
 use jiff::{SignedDuration, Timestamp};
 use rand::CryptoRng;
 
-pub use evidence::{Lag, Testimony};
+pub use evidence::{Acceptance, Heard, Lag, Testimony};
 pub use kind::Kind;
 pub use machine::{Circumstances, Decision, Move, Waiting};
 pub use ring::Ring;
@@ -54,6 +55,8 @@ pub struct Plans {
     pub signing_keys: Plan,
     /// The message keys.
     pub message_keys: Plan,
+    /// The credentials.
+    pub credentials: Plan,
 }
 
 impl Plans {
@@ -63,6 +66,7 @@ impl Plans {
         match kind {
             Kind::SigningKeys => &self.signing_keys,
             Kind::MessageKeys => &self.message_keys,
+            Kind::Credentials => &self.credentials,
         }
     }
 }
@@ -80,23 +84,28 @@ pub struct Progress {
     pub due: Timestamp,
 }
 
-/// Takes the next step of each ring for which it is time, in the material and in what is written down of it.
+/// Takes the next step of each ring for which it is time, in the material and in what is written down of it. A platform whose servers are
+/// all somebody else's has no credentials of its own.
 pub(crate) fn advance(
     material: &mut Material,
     recorded: [Option<State>; Kind::ALL.len()],
     (platform, plans, circumstances): (&str, &Plans, Circumstances),
-    said: &[Testimony],
+    heard: Heard<'_>,
     rng: &mut (impl CryptoRng + ?Sized),
     now: Timestamp,
 ) -> Vec<Progress> {
     let mut all = Vec::with_capacity(Kind::ALL.len());
     for (kind, before) in Kind::ALL.into_iter().zip(recorded) {
+        if kind == Kind::Credentials && material.own_servers().is_empty() {
+            continue;
+        }
         let plan = plans.of(kind);
         let state = State::adopted(before, platform, plan, now);
         let wish = (kind, plan, circumstances);
         let (decision, state) = match kind {
-            Kind::SigningKeys => one(&mut material.signing_keys, wish, state, said, rng, now),
-            Kind::MessageKeys => one(&mut material.message_keys, wish, state, said, rng, now),
+            Kind::SigningKeys => one(&mut material.signing_keys, wish, state, heard, rng, now),
+            Kind::MessageKeys => one(&mut material.message_keys, wish, state, heard, rng, now),
+            Kind::Credentials => one(&mut material.credentials, wish, state, heard, rng, now),
         };
         all.push(Progress { kind, due: plan.due(kind, &state), state, decision });
     }
@@ -107,11 +116,11 @@ fn one<R: Ring>(
     keys: &mut R,
     (kind, plan, circumstances): (Kind, &Plan, Circumstances),
     state: State,
-    said: &[Testimony],
+    heard: Heard<'_>,
     rng: &mut (impl CryptoRng + ?Sized),
     now: Timestamp,
 ) -> (Decision, State) {
-    let decision = machine::next((kind, plan, circumstances), (keys, &state), &Evidence::of(kind, said, now), now);
+    let decision = machine::next((kind, plan, circumstances), (keys, &state), &Evidence::of(kind, heard, now), now);
     let Decision::Move(step) = decision else { return (decision, state) };
     match machine::take(step, (keys, &state), plan, rng, now) {
         Some((after, state)) => {

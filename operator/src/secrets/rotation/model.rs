@@ -1,5 +1,6 @@
 //! A model of a cluster in which a ring rotates, for tests: consumers who read the ring now or later, make things with the key that is
-//! current for them, and answer or do not; an operator that dies before or after any write; a clock that jumps.
+//! current for them, and answer or do not; servers that are made to agree now or later, and connections to them that are still used after
+//! another was made; an operator that dies before or after any write; a clock that jumps.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::evidence::Evidence;
 use super::machine::{next, take};
-use super::{Circumstances, Decision, Kind, Move, Plan, Ring as _, State, Testimony};
+use super::{Acceptance, Circumstances, Decision, Heard, Kind, Move, Plan, Ring as _, State, Testimony};
+use crate::build::Component;
 use crate::secrets::MessageKeys;
 
 pub(super) const EVERY: SignedDuration = SignedDuration::from_hours(24 * 90);
@@ -28,13 +30,24 @@ pub(super) fn after(seconds: i64) -> Timestamp {
 /// A pod that goes by a ring as it was when it last read it.
 #[derive(Clone)]
 pub(super) struct Pod {
-    pub(super) component: crate::build::Component,
+    pub(super) component: Component,
     pub(super) name: String,
     pub(super) ring: MessageKeys,
     pub(super) answers: bool,
     pub(super) born: Timestamp,
     /// When it last counted what is stored, and what it found.
     pub(super) counted: Option<(i64, String, BTreeMap<String, u64>)>,
+    /// Where servers decide: by what the connections were made that are still used beside those by the current key.
+    pub(super) drains: Vec<String>,
+}
+
+/// A server that decides what is accepted.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) component: Component,
+    pub(super) accepts: Vec<String>,
+    /// Whether the operator that leads now has made it agree since.
+    pub(super) is_known: bool,
 }
 
 /// A cluster in which a ring rotates.
@@ -48,6 +61,7 @@ pub(super) struct Cluster {
     pub(super) ring: MessageKeys,
     pub(super) state: State,
     pub(super) pods: Vec<Pod>,
+    pub(super) servers: Vec<Server>,
     /// What was made: with which key, and when it ends.
     pub(super) made: Vec<(String, i64)>,
     pub(super) taken: Vec<Move>,
@@ -61,8 +75,10 @@ pub(super) enum Happening {
     Reads(u8),
     /// Somebody has a pod make something.
     Makes(u8),
-    /// What is stored under an old key is made anew, and counted.
+    /// What is stored under an old key is made anew, and counted; who works by an old connection has finished.
     Counts(u8),
+    /// A server is made to agree with the ring.
+    Agrees(u8),
     /// A pod stops answering, or answers again.
     Falters(u8),
     /// A pod is replaced by another one.
@@ -89,11 +105,22 @@ impl Cluster {
                 answers: true,
                 born: start(),
                 counted: None,
+                drains: vec![],
             })
         });
         let pods = pods.collect();
+        let servers = kind.uses().iter().filter_map(|of| of.server).map(|component| Server {
+            component,
+            accepts: ring.ids().into_iter().map(str::to_owned).collect(),
+            is_known: false,
+        });
+        let servers = servers.collect();
         let state = State::adopted(None, "u-1", &Plan { revision: 0, ..plan }, start());
-        Self { kind, plan, time: 0, ahead: 0, ring, state, pods, made: vec![], taken: vec![] }
+        Self { kind, plan, time: 0, ahead: 0, ring, state, pods, servers, made: vec![], taken: vec![] }
+    }
+
+    fn writes(&self, pod: &Pod) -> bool {
+        self.kind.uses().iter().any(|of| of.writers.contains(&pod.component))
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -107,13 +134,17 @@ impl Cluster {
                 counts: counts.clone(),
                 seconds_ago: u64::try_from(self.time - at + 1).unwrap(),
             });
-            let writes = self.kind.writers().contains(&pod.component);
-            let keys = KeyUse {
-                current: writes.then(|| pod.ring.current().to_owned()),
-                accepted: pod.ring.ids().into_iter().map(str::to_owned).collect(),
-                stored,
-            };
-            [(self.kind.ring().to_owned(), keys)].into()
+            let of_pod = self.kind.uses().iter().filter(|of| of.readers.contains(&pod.component));
+            let uses = of_pod.map(|of| {
+                let current = pod.ring.current().to_owned();
+                let accepted = match of.server {
+                    Some(_) => pod.drains.iter().cloned().chain([current.clone()]).collect(),
+                    None => pod.ring.ids().into_iter().map(str::to_owned).collect(),
+                };
+                let current = of.writers.contains(&pod.component).then_some(current);
+                (of.ring.to_owned(), KeyUse { current, accepted, stored: stored.clone() })
+            });
+            uses.collect()
         };
         let testimony = |pod: &Pod| Testimony {
             component: pod.component,
@@ -124,10 +155,23 @@ impl Cluster {
         self.pods.iter().map(testimony).collect()
     }
 
+    /// What is known of the servers.
+    pub(super) fn acceptances(&self) -> Vec<Acceptance> {
+        let acceptance = |server: &Server| Acceptance {
+            server: server.component,
+            generations: server.is_known.then(|| server.accepts.clone()),
+        };
+        self.servers.iter().map(acceptance).collect()
+    }
+
     pub(super) fn decide(&self) -> Decision {
-        let said = self.said();
-        let wish = (self.kind, &self.plan, Circumstances::default());
-        next(wish, (&self.ring, &self.state), &Evidence::of(self.kind, &said, self.now()), self.now())
+        self.decide_under(Circumstances::default())
+    }
+
+    pub(super) fn decide_under(&self, circumstances: Circumstances) -> Decision {
+        let (said, acceptances) = (self.said(), self.acceptances());
+        let evidence = Evidence::of(self.kind, Heard { pods: &said, servers: &acceptances }, self.now());
+        next((self.kind, &self.plan, circumstances), (&self.ring, &self.state), &evidence, self.now())
     }
 
     pub(super) fn write(&mut self, step: Move) {
@@ -150,10 +194,13 @@ impl Cluster {
         let of = |number: u8| usize::from(number) % count;
         match happening {
             Happening::Pass(seconds) => self.time += i64::from(seconds),
-            Happening::Reads(number) => self.pods[of(number)].ring = self.ring.clone(),
+            Happening::Reads(number) => {
+                let ring = self.ring.clone();
+                self.pods[of(number)].reads(ring);
+            }
             Happening::Makes(number) => {
                 let pod = &self.pods[of(number)];
-                if self.kind.writers().contains(&pod.component) {
+                if self.kind != Kind::Credentials && self.writes(pod) {
                     // What is stored lasts until it is made anew.
                     let life = if self.kind == Kind::SigningKeys { TOKEN } else { i64::MAX / 2 };
                     self.made.push((pod.ring.current().to_owned(), self.time + life));
@@ -173,15 +220,27 @@ impl Cluster {
                     }
                 }
                 pod.counted = Some((time, current, counts));
+                pod.drains.clear();
+            }
+            Happening::Agrees(number) => {
+                let accepts = self.ring.ids().into_iter().map(str::to_owned).collect::<Vec<_>>();
+                let count = self.servers.len().max(1);
+                if let Some(server) = self.servers.get_mut(usize::from(number) % count) {
+                    (server.accepts, server.is_known) = (accepts, true);
+                }
             }
             Happening::Falters(number) => self.pods[of(number)].answers ^= true,
             Happening::Replaced(number) => {
                 let pod = &mut self.pods[of(number)];
                 pod.name.push('x');
                 (pod.ring, pod.counted, pod.answers) = (self.ring.clone(), None, true);
+                pod.drains.clear();
             }
             Happening::Acts => self.acts(),
-            Happening::Dies => drop(self.decide()),
+            Happening::Dies => {
+                drop(self.decide());
+                self.servers.iter_mut().for_each(|server| server.is_known = false);
+            }
             Happening::Replays => {
                 if let Some(step) = self.taken.last().copied() {
                     self.replays(step);
@@ -207,9 +266,19 @@ impl Cluster {
         assert!(self.ring.ids().contains(&self.ring.current()));
         let everybody = self.pods.iter();
         for pod in everybody.clone() {
-            let writes = self.kind.writers().contains(&pod.component);
-            if writes {
-                for reader in everybody.clone() {
+            for (server, used) in
+                self.servers.iter().flat_map(|server| pod.connections().map(move |used| (server, used)))
+            {
+                assert!(
+                    server.accepts.iter().any(|accepted| accepted == used),
+                    "{} does not accept {used}, by which {} is connected, at {:?}",
+                    server.component.name(),
+                    pod.name,
+                    self.state.step
+                );
+            }
+            if self.writes(pod) {
+                for reader in everybody.clone().filter(|_| self.servers.is_empty()) {
                     assert!(
                         reader.ring.ids().contains(&pod.ring.current()),
                         "{} does not accept what {} makes, at {:?}",
@@ -240,7 +309,11 @@ impl Cluster {
         self.ahead = 0;
         for _ in 0..40 {
             for pod in &mut self.pods {
-                (pod.answers, pod.ring) = (true, self.ring.clone());
+                pod.answers = true;
+                pod.reads(self.ring.clone());
+            }
+            for number in 0..self.servers.len() {
+                self.happens(Happening::Agrees(u8::try_from(number).unwrap()));
             }
             self.time += 60;
             for number in 0..self.pods.len() {
@@ -254,7 +327,22 @@ impl Cluster {
         assert_eq!(self.state.step, None, "it does not end: {:?}", self.decide());
         assert_eq!(self.ring.ids(), [self.ring.current()]);
         assert!(self.pods.iter().all(|pod| pod.ring.ids() == self.ring.ids()));
+        assert!(self.servers.iter().all(|server| server.accepts == self.ring.ids()));
         assert!(self.state.revision == self.plan.revision);
+    }
+}
+
+impl Pod {
+    pub(super) fn reads(&mut self, ring: MessageKeys) {
+        if ring.current() != self.ring.current() {
+            self.drains.push(self.ring.current().to_owned());
+        }
+        self.ring = ring;
+    }
+
+    /// By what it is connected to servers.
+    fn connections(&self) -> impl Iterator<Item = &str> {
+        self.drains.iter().map(String::as_str).chain([self.ring.current()])
     }
 }
 

@@ -16,6 +16,7 @@ fn happenings(jumps: bool) -> impl Strategy<Value = Vec<Happening>> {
         6 => any::<u8>().prop_map(Happening::Reads),
         3 => any::<u8>().prop_map(Happening::Makes),
         4 => any::<u8>().prop_map(Happening::Counts),
+        4 => any::<u8>().prop_map(Happening::Agrees),
         1 => any::<u8>().prop_map(Happening::Falters),
         1 => any::<u8>().prop_map(Happening::Replaced),
         8 => Just(Happening::Acts),
@@ -67,8 +68,11 @@ proptest! {
     }
 
     #[test]
-    fn a_crash_before_or_after_any_write_changes_nothing_about_the_steps(deaths in proptest::collection::vec(any::<bool>(), 0..60)) {
-        let mut cluster = Cluster::new(Kind::SigningKeys, plan(1));
+    fn a_crash_before_or_after_any_write_changes_nothing_about_the_steps(
+        kind in prop::sample::select(vec![Kind::SigningKeys, Kind::Credentials]),
+        deaths in proptest::collection::vec(any::<bool>(), 0..60),
+    ) {
+        let mut cluster = Cluster::new(kind, plan(1));
         let mut deaths = deaths.into_iter();
         for _ in 0..120 {
             if deaths.next().unwrap_or_default() {
@@ -79,6 +83,9 @@ proptest! {
             // The next leader knows nothing but what is written down.
             cluster.state = serde_json::from_str(&cluster.state.text()).unwrap();
             cluster.ring = MessageKeys::parse("s", "k", cluster.ring.text()).unwrap();
+            for number in 0..cluster.servers.len() {
+                cluster.happens(Happening::Agrees(u8::try_from(number).unwrap()));
+            }
             for pod in &mut cluster.pods {
                 pod.ring = cluster.ring.clone();
             }

@@ -17,4 +17,10 @@ pub trait Ring: Clone {
     /// The ring without all but the current key.
     #[must_use]
     fn without_others(&self) -> Self;
+
+    /// The ring once nobody accepts what was taken out of it: what was only kept to prove that is forgotten.
+    #[must_use]
+    fn settled(&self) -> Self {
+        self.clone()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Decision, Lag, Move, Progress, StepName, Waiting};
+use super::{Decision, Kind, Lag, Move, Progress, StepName, Waiting};
 
 /// Of so many of those who are in the way the names are told.
 const TOLD: usize = 3;
@@ -43,7 +43,7 @@ impl Progress {
         let Decision::Wait(Waiting { lags, is_stuck: true, .. }) = &self.decision else { return None };
         let step = self.state.step.as_ref()?;
         let cure = match step.name {
-            StepName::Retire => "see the logs of the services that hold it",
+            StepName::Retire if self.kind == Kind::MessageKeys => "see the logs of the services that hold it",
             _ => "see that each is ready and its node is well; a pod that is deleted comes back with the new keys",
         };
         Some(format!(

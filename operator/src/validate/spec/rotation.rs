@@ -1,9 +1,9 @@
-//! When keys are to rotate.
+//! When keys and credentials are to rotate.
 
 use jiff::SignedDuration;
 
 use super::Checker;
-use crate::api::rotation::{EVERY_MOST_HOURS, MESSAGE_KEYS_EVERY, SIGNING_KEYS_EVERY};
+use crate::api::rotation::{CREDENTIALS_EVERY, EVERY_MOST_HOURS, MESSAGE_KEYS_EVERY, SIGNING_KEYS_EVERY};
 use crate::api::{self, ChatPlatform};
 use crate::secrets::Names;
 use crate::secrets::rotation::{Kind, Plan, Plans, State};
@@ -11,13 +11,17 @@ use crate::validate::notation;
 
 impl Checker<'_> {
     pub(super) fn rotation(&mut self, document: &ChatPlatform) -> Plans {
-        let api::Rotation { signing_keys, message_keys } = document.spec.rotation.clone().unwrap_or_default();
+        let api::Rotation { signing_keys, message_keys, credentials } =
+            document.spec.rotation.clone().unwrap_or_default();
         let (signing, message) = (signing_keys.unwrap_or_default(), message_keys.unwrap_or_default());
+        let logins = credentials.unwrap_or_default();
         let every = signing.every.as_deref().unwrap_or(SIGNING_KEYS_EVERY);
         let signing_keys = self.plan(document, Kind::SigningKeys, every, signing.revision, signing.revoke);
         let every = message.every.as_deref().unwrap_or(MESSAGE_KEYS_EVERY);
         let message_keys = self.plan(document, Kind::MessageKeys, every, message.revision, false);
-        Plans { signing_keys, message_keys }
+        let every = logins.every.as_deref().unwrap_or(CREDENTIALS_EVERY);
+        let credentials = self.plan(document, Kind::Credentials, every, logins.revision, false);
+        Plans { signing_keys, message_keys, credentials }
     }
 
     fn plan(&mut self, document: &ChatPlatform, kind: Kind, every: &str, revision: Option<i32>, revoke: bool) -> Plan {

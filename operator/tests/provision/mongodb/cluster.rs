@@ -43,6 +43,7 @@ impl Cluster {
             leaving: Vec::new(),
             key_file: random().into(),
             users: SERVICES.map(|user| Login { user: user.to_owned(), password: random().into() }).to_vec(),
+            refused: Vec::new(),
             authority: Some(authority.pem()),
             certificate: None,
             step_down: None,

@@ -62,3 +62,35 @@ async fn users_that_were_changed_by_hand_or_in_the_secrets_are_corrected() {
     }
     assert_eq!(provision(&cluster.target).await.unwrap().changes, Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_user_of_each_service_has_the_database_of_the_first_and_takes_its_place() {
+    let mut cluster = Cluster::start(1);
+    cluster.provision().await;
+    let old = cluster.target.users.clone();
+    let new = SERVICES.map(|user| Login { user: format!("{user}-2"), password: random().into() });
+    cluster.target.users.extend(new.clone());
+    let state = provision(&cluster.target).await.unwrap();
+    assert!(state.users_agree);
+    assert_eq!(state.changes, SERVICES.map(|user| format!("created user {user}-2")));
+    for login in old.iter().chain(&new) {
+        let client = cluster.client(login);
+        let things = client.database(login.service()).collection::<Document>("things");
+        things.insert_one(doc! {"by": &login.user}).await.unwrap();
+    }
+    let foreign = cluster.client(&new[0]).database("chat").collection::<Document>("things");
+    assert!(is_unauthorized(&foreign.insert_one(doc! {"a": 1}).await.unwrap_err()));
+
+    cluster.target.users = new.to_vec();
+    cluster.target.refused = old.clone();
+    let state = provision(&cluster.target).await.unwrap();
+    assert!(state.users_agree);
+    assert_eq!(state.changes, SERVICES.map(|user| format!("removed user {user}")));
+    for (old, new) in old.iter().zip(&new) {
+        assert!(!enters(&cluster, old).await, "{}", old.user);
+        assert!(enters(&cluster, new).await, "{}", new.user);
+        let things = cluster.client(new).database(new.service()).collection::<Document>("things");
+        assert_eq!(things.count_documents(doc! {}).await.unwrap(), 2);
+    }
+    assert_eq!(provision(&cluster.target).await.unwrap().changes, Vec::<String>::new());
+}

@@ -43,7 +43,7 @@ impl House {
         let material = material();
         let target = Target {
             nodes: ALL.map(|node| cluster.name(node).to_owned()).to_vec(),
-            ..target(&secrets(&material), cluster.management_url(0))
+            ..target(&material, cluster.management_url(0))
         };
         Self { cluster, material, target }
     }

@@ -4,7 +4,8 @@ use contract::id::{AuditId, UserId};
 use futures::TryStreamExt as _;
 use mongodb::bson::{self, doc};
 use mongodb::error::Error;
-use mongodb::{ClientSession, Collection, Database, IndexModel};
+use mongodb::{ClientSession, IndexModel};
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::{millis, timestamp};
@@ -24,18 +25,18 @@ impl AuditStore {
     pub(super) async fn make_indexes(&self) -> Result<(), Error> {
         let index = |keys| IndexModel::builder().keys(keys).build();
         let indexes = [index(doc! {"subject": 1, "_id": -1}), index(doc! {"actor.id": 1, "_id": -1})];
-        self.entries.create_indexes(indexes).await.map(|_names| ())
+        self.entries.now().create_indexes(indexes).await.map(|_names| ())
     }
 
     /// Adds an entry.
     pub async fn add(&self, entry: &Entry) -> Result<(), Error> {
-        self.entries.insert_one(Record::from(entry)).await?;
+        self.entries.now().insert_one(Record::from(entry)).await?;
         Ok(())
     }
 
     /// Adds an entry with whatever else the transaction of `session` does.
     pub(super) async fn add_within(&self, entry: &Entry, session: &mut ClientSession) -> Result<(), Error> {
-        self.entries.insert_one(Record::from(entry)).session(session).await?;
+        self.entries.within(session).insert_one(Record::from(entry)).session(session).await?;
         Ok(())
     }
 
@@ -49,7 +50,8 @@ impl AuditStore {
             filter.insert("_id", doc! {"$lt": after.to_string()});
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.entries.find(filter).sort(doc! {"_id": -1}).limit(limit).await?;
+        let entries = self.entries.now();
+        let found = entries.find(filter).sort(doc! {"_id": -1}).limit(limit).await?;
         found.map_ok(Entry::from).try_collect().await
     }
 }

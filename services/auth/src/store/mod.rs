@@ -7,8 +7,8 @@ pub mod sessions;
 pub mod users;
 
 use jiff::Timestamp;
-use mongodb::Database;
 use mongodb::bson;
+use runtime::connect::Database;
 
 pub use audit::AuditStore;
 pub use migrations::MIGRATIONS;

@@ -2,11 +2,12 @@
 
 use contract::id::UserId;
 use jiff::Timestamp;
+use mongodb::IndexModel;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{self, Binary, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::IndexOptions;
-use mongodb::{Collection, Database, IndexModel};
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::{millis, timestamp};
@@ -30,7 +31,7 @@ impl OneTimeStore {
             IndexModel::builder().keys(doc! {"userId": 1, "purpose": 1}).build(),
             IndexModel::builder().keys(doc! {"expiresAt": 1}).options(expiring).build(),
         ];
-        self.tokens.create_indexes(indexes).await.map(|_names| ())
+        self.tokens.now().create_indexes(indexes).await.map(|_names| ())
     }
 
     /// Keeps `token`, unless its user has as many of its purpose as may be at a time. Answers whether it is kept.
@@ -41,27 +42,27 @@ impl OneTimeStore {
                 "purpose": bson::serialize_to_bson(&issued.purpose)?,
                 "expiresAt": {"$gt": millis(issued.created_at)},
             };
-            if self.tokens.count_documents(live).await? >= most {
+            if self.tokens.now().count_documents(live).await? >= most {
                 return Ok(false);
             }
         }
-        self.tokens.insert_one(Record::new(token, issued)).await?;
+        self.tokens.now().insert_one(Record::new(token, issued)).await?;
         Ok(true)
     }
 
     /// What is kept of a token that works at `now`. It goes on working.
     pub async fn get(&self, token: &Token, purpose: Purpose, now: Timestamp) -> Result<Option<Issued>, Error> {
-        Ok(self.tokens.find_one(working(token, purpose, now)?).await?.map(Issued::from))
+        Ok(self.tokens.now().find_one(working(token, purpose, now)?).await?.map(Issued::from))
     }
 
     /// Uses a token up: of several requests with it one alone is answered.
     pub async fn take(&self, token: &Token, purpose: Purpose, now: Timestamp) -> Result<Option<Issued>, Error> {
-        Ok(self.tokens.find_one_and_delete(working(token, purpose, now)?).await?.map(Issued::from))
+        Ok(self.tokens.now().find_one_and_delete(working(token, purpose, now)?).await?.map(Issued::from))
     }
 
     /// Forgets all tokens of `user`.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.tokens.delete_many(doc! {"userId": user.to_string()}).await?;
+        self.tokens.now().delete_many(doc! {"userId": user.to_string()}).await?;
         Ok(())
     }
 }

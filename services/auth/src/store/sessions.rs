@@ -7,11 +7,12 @@ use contract::event::Envelope;
 use contract::id::{SessionId, UserId};
 use futures::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use mongodb::IndexModel;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{self, Binary, Document, doc};
 use mongodb::error::Error;
 use mongodb::options::IndexOptions;
-use mongodb::{Collection, Database, IndexModel};
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::{millis, timestamp};
@@ -39,7 +40,7 @@ impl SessionStore {
     /// The collection, for the relay of its outbox.
     #[must_use]
     pub fn collection(&self) -> Collection<Document> {
-        self.sessions.clone_with_type()
+        self.sessions.with_type()
     }
 
     pub(super) async fn make_indexes(&self) -> Result<(), Error> {
@@ -47,6 +48,7 @@ impl SessionStore {
         let expiring = IndexOptions::builder().expire_after(std::time::Duration::ZERO).build();
         let sparse = IndexOptions::builder().sparse(true).build();
         self.sessions
+            .now()
             .create_indexes([
                 index(doc! {"userId": 1, "_id": -1}, None),
                 index(doc! {"purgeAt": 1}, Some(expiring)),
@@ -58,13 +60,13 @@ impl SessionStore {
 
     /// Adds `session`.
     pub async fn insert(&self, session: &Session) -> Result<(), Error> {
-        self.sessions.insert_one(Record::from(session)).await?;
+        self.sessions.now().insert_one(Record::from(session)).await?;
         Ok(())
     }
 
     /// The session of this id, be it over or not.
     pub async fn get(&self, id: SessionId) -> Result<Option<Session>, Error> {
-        Ok(self.sessions.find_one(doc! {"_id": id.to_string()}).await?.map(Session::from))
+        Ok(self.sessions.now().find_one(doc! {"_id": id.to_string()}).await?.map(Session::from))
     }
 
     /// Stores `session` as it has become by a refresh, unless its tokens are no longer those of `family` or it is over.
@@ -81,12 +83,12 @@ impl SessionStore {
         let mut filter = with_family(family);
         filter.insert("_id", session.id.to_string());
         filter.insert("ended", doc! {"$exists": false});
-        Ok(self.sessions.update_one(filter, doc! {"$set": set}).await?.matched_count == 1)
+        Ok(self.sessions.now().update_one(filter, doc! {"$set": set}).await?.matched_count == 1)
     }
 
     /// Lets the session go on at its account's new `epoch`.
     pub async fn adopt(&self, id: SessionId, epoch: i64) -> Result<(), Error> {
-        self.sessions.update_one(doc! {"_id": id.to_string()}, doc! {"$set": {"epoch": epoch}}).await?;
+        self.sessions.now().update_one(doc! {"_id": id.to_string()}, doc! {"$set": {"epoch": epoch}}).await?;
         Ok(())
     }
 
@@ -108,7 +110,7 @@ impl SessionStore {
             "unannounced": millis(ended.at),
         };
         let update = doc! {"$set": set, "$push": {"outbox": bson::serialize_to_bson(revoked)?}};
-        Ok(self.sessions.update_one(filter, update).await?.matched_count == 1)
+        Ok(self.sessions.now().update_one(filter, update).await?.matched_count == 1)
     }
 
     /// The user's sessions that are not over at `now`, newest first.
@@ -119,20 +121,20 @@ impl SessionStore {
             "expiresAt": {"$gt": millis(now)},
         };
         let newest_first = doc! {"_id": -1};
-        self.sessions.find(filter).sort(newest_first).await?.map_ok(Session::from).try_collect().await
+        self.sessions.now().find(filter).sort(newest_first).await?.map_ok(Session::from).try_collect().await
     }
 
     /// Sessions whose end has not been made known yet.
     pub async fn unannounced(&self) -> Result<Vec<(SessionId, UserId)>, Error> {
         let filter = doc! {"unannounced": {"$exists": true}};
-        let found: Vec<Record> = self.sessions.find(filter).limit(1000).await?.try_collect().await?;
+        let found: Vec<Record> = self.sessions.now().find(filter).limit(1000).await?.try_collect().await?;
         Ok(found.into_iter().map(|record| (record.id, record.user_id)).collect())
     }
 
     /// The end of this session has been made known.
     pub async fn announced(&self, id: SessionId) -> Result<(), Error> {
         let update = doc! {"$unset": {"unannounced": ""}};
-        self.sessions.update_one(doc! {"_id": id.to_string()}, update).await?;
+        self.sessions.now().update_one(doc! {"_id": id.to_string()}, update).await?;
         Ok(())
     }
 }

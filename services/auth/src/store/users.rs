@@ -15,10 +15,11 @@ use contract::event::Envelope;
 use contract::id::UserId;
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
+use mongodb::IndexModel;
 use mongodb::bson::{self, Document, doc};
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use mongodb::options::{IndexOptions, ReadConcern, ReturnDocument};
-use mongodb::{Collection, Database, IndexModel};
+use runtime::connect::{Collection, Database};
 use tokio::sync::OnceCell;
 
 use self::record::Record;
@@ -73,7 +74,7 @@ impl UserStore {
     /// The collection, for the relay of its outbox.
     #[must_use]
     pub fn collection(&self) -> Collection<Document> {
-        self.users.clone_with_type()
+        self.users.with_type()
     }
 
     pub(super) async fn prepare(&self) -> Result<(), Error> {
@@ -86,6 +87,7 @@ impl UserStore {
         let sparse = IndexOptions::builder().sparse(true).build();
         let expiring = IndexOptions::builder().expire_after(std::time::Duration::ZERO).build();
         self.users
+            .now()
             .create_indexes([
                 index(doc! {"emailKey": 1}, unique.clone()),
                 index(doc! {"usernameKey": 1}, unique),
@@ -101,7 +103,7 @@ impl UserStore {
     pub async fn insert(&self, account: &Account, told: Vec<Envelope>) -> Result<(), WriteUserError> {
         // Without its unique indexes the collection would take anything.
         self.prepare().await?;
-        match self.users.insert_one(Record::new(account, told)).await {
+        match self.users.now().insert_one(Record::new(account, told)).await {
             Ok(_) => Ok(()),
             Err(error) if is_duplicate(&error) => {
                 Err(WriteUserError::Taken(self.taken(&account.email.key(), &account.username.key()).await?))
@@ -115,7 +117,9 @@ impl UserStore {
         let filter = doc! {"$or": [{"emailKey": email.as_str()}, {"usernameKey": username.as_str()}]};
         // Local, because what has just kept us from writing may not have reached a majority yet.
         // Documents, because a name may be kept by an account that is gone.
-        let holders = self.collection().find(filter).read_concern(ReadConcern::local()).await?;
+        let documents = self.collection();
+        let documents = documents.now();
+        let holders = documents.find(filter).read_concern(ReadConcern::local()).await?;
         let holders: Vec<Document> = holders.try_collect().await?;
         let is =
             |holder: &Document, key: &str, name: &NameKey| holder.get_str(key).is_ok_and(|held| held == name.as_str());
@@ -148,7 +152,7 @@ impl UserStore {
     /// Keeps `new` as the password in the place of `old`; nothing happens if it has been changed meanwhile.
     pub async fn rehash(&self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Error> {
         let filter = doc! {"_id": id.to_string(), "passwordHash": bson::serialize_to_bson(old)?};
-        self.users.update_one(filter, doc! {"$set": {"passwordHash": bson::serialize_to_bson(new)?}}).await?;
+        self.users.now().update_one(filter, doc! {"$set": {"passwordHash": bson::serialize_to_bson(new)?}}).await?;
         Ok(())
     }
 
@@ -184,7 +188,8 @@ impl UserStore {
             doc! {"$set": literal(set).into_iter().chain(remove).collect::<Document>()},
             doc! {"$set": {"displayNameKey": {"$cond": [same, "$$REMOVE", "$displayNameKey"]}}},
         ];
-        let renamed = self.users.find_one_and_update(living(id), pipeline).return_document(ReturnDocument::After).await;
+        let renamed =
+            self.users.now().find_one_and_update(living(id), pipeline).return_document(ReturnDocument::After).await;
         match renamed {
             Ok(record) => Ok(record.map(Account::from)),
             Err(error) if is_duplicate(&error) => Err(WriteUserError::Taken(vec![UniqueName::Username])),
@@ -229,25 +234,25 @@ impl UserStore {
 
     /// Adds `told` to the outbox of an account.
     pub async fn tell(&self, id: UserId, told: &Envelope) -> Result<(), Error> {
-        self.users.update_one(living(id), doc! {"$push": {"outbox": bson::serialize_to_bson(told)?}}).await?;
+        self.users.now().update_one(living(id), doc! {"$push": {"outbox": bson::serialize_to_bson(told)?}}).await?;
         Ok(())
     }
 
     /// Changes the account where `filter` holds as well; answers whether it did.
     async fn change(&self, id: UserId, filter: Document, update: Document) -> Result<bool, Error> {
         let filter: Document = living(id).into_iter().chain(filter).collect();
-        Ok(self.users.update_one(filter, update).await?.matched_count == 1)
+        Ok(self.users.now().update_one(filter, update).await?.matched_count == 1)
     }
 
     async fn one(&self, mut filter: Document) -> Result<Option<Account>, Error> {
         filter.insert("deletedAt", doc! {"$exists": false});
-        Ok(self.users.find_one(filter).await?.map(Account::from))
+        Ok(self.users.now().find_one(filter).await?.map(Account::from))
     }
 
     async fn list(&self, mut filter: Document, order: Document, limit: usize) -> Result<Vec<Account>, Error> {
         filter.insert("deletedAt", doc! {"$exists": false});
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.users.find(filter).sort(order).limit(limit).await?.map_ok(Account::from).try_collect().await
+        self.users.now().find(filter).sort(order).limit(limit).await?.map_ok(Account::from).try_collect().await
     }
 }
 

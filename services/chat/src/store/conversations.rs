@@ -52,7 +52,7 @@ pub enum Found {
 impl Store {
     /// Opens a conversation; if its direct or creation key is taken, gives the one that has it.
     pub async fn create(&self, conversation: StoredConversation) -> Result<Found, StoreError> {
-        match self.conversations.insert_one(&conversation).await.map_err(duplicate_or) {
+        match self.conversations.now().insert_one(&conversation).await.map_err(duplicate_or) {
             Ok(_) => Ok(Found::Created(conversation)),
             Err(StoreError::Duplicate) => {
                 let filter = match (&conversation.direct_key, &conversation.creation_key) {
@@ -63,12 +63,13 @@ impl Store {
                     (None, None) => return Err(StoreError::Duplicate),
                 };
                 // It may have been written by another replica just now, and be known to no majority yet: this waits until it is.
-                let existing = self.conversations.find_one(filter).read_concern(ReadConcern::linearizable());
+                let conversations = self.conversations.now();
+                let existing = conversations.find_one(filter).read_concern(ReadConcern::linearizable());
                 match existing.max_time(SEEN_WITHIN).await? {
                     Some(old) if is_forgotten(&old, conversation.created_at) => {
                         let of_then = doc! {"_id": old.id.to_string(), "creationKey": &old.creation_key};
-                        self.conversations.update_one(of_then, doc! {"$unset": {"creationKey": ""}}).await?;
-                        self.conversations.insert_one(&conversation).await.map_err(duplicate_or)?;
+                        conversations.update_one(of_then, doc! {"$unset": {"creationKey": ""}}).await?;
+                        conversations.insert_one(&conversation).await.map_err(duplicate_or)?;
                         Ok(Found::Created(conversation))
                     }
                     Some(existing) => Ok(Found::Existing(existing)),
@@ -81,7 +82,7 @@ impl Store {
 
     /// The conversation of an id.
     pub async fn conversation(&self, id: ConversationId) -> Result<Option<StoredConversation>, StoreError> {
-        Ok(self.conversations.find_one(doc! {"_id": id.to_string()}).await?)
+        Ok(self.conversations.now().find_one(doc! {"_id": id.to_string()}).await?)
     }
 
     /// The conversation of an id, if the user is a member.
@@ -91,7 +92,7 @@ impl Store {
         member: UserId,
     ) -> Result<Option<StoredConversation>, StoreError> {
         let filter = doc! {"_id": id.to_string(), "members.userId": member.to_string()};
-        Ok(self.conversations.find_one(filter).await?)
+        Ok(self.conversations.now().find_one(filter).await?)
     }
 
     /// Those of these conversations of which the user is a member.
@@ -102,7 +103,7 @@ impl Store {
     ) -> Result<Vec<StoredConversation>, StoreError> {
         let ids: Vec<String> = ids.into_iter().map(String::from).collect();
         let filter = doc! {"_id": {"$in": ids}, "members.userId": member.to_string()};
-        Ok(self.conversations.find(filter).await?.try_collect().await?)
+        Ok(self.conversations.now().find(filter).await?.try_collect().await?)
     }
 
     /// A user's conversations, the liveliest first.
@@ -121,7 +122,8 @@ impl Store {
             );
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.conversations.find(filter).sort(doc! {"activityAt": -1, "_id": -1}).limit(limit).await?;
+        let conversations = self.conversations.now();
+        let found = conversations.find(filter).sort(doc! {"activityAt": -1, "_id": -1}).limit(limit).await?;
         Ok(found.try_collect().await?)
     }
 
@@ -139,7 +141,7 @@ impl Store {
         E: From<StoreError> + AsStoreError + Send,
     {
         let mut work = Alter { store: self, id, now, trace, decide };
-        transact(self.conversations.client(), &mut work).await
+        transact(self.conversations.database(), &mut work).await
     }
 
     /// Moves a member's read mark forward to `seq`, or to the end if that is less; never back. Gives the conversation after that. If the
@@ -165,7 +167,8 @@ impl Store {
             "outbox": {"$cond": [{"$in": [&one, "$missed"]}, {"$concatArrays": ["$outbox", [{"$literal": told}]]}, "$outbox"]},
             "missed": {"$cond": [{"$gte": [reached, "$seq"]}, {"$setDifference": ["$missed", [one]]}, "$missed"]},
         }};
-        let after = self.conversations.find_one_and_update(filter, vec![forward, tell]);
+        let conversations = self.conversations.now();
+        let after = conversations.find_one_and_update(filter, vec![forward, tell]);
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
@@ -184,20 +187,21 @@ impl Store {
         } else {
             doc! {"$unset": {field: ""}}
         };
-        let after = self.conversations.find_one_and_update(filter, update);
+        let conversations = self.conversations.now();
+        let after = conversations.find_one_and_update(filter, update);
         Ok(after.return_document(ReturnDocument::After).await?)
     }
 
     /// Conversations in which anything changed since a moment.
     pub async fn changed_since(&self, since: Timestamp) -> Result<Vec<StoredConversation>, StoreError> {
         let filter = doc! {"changedAt": {"$gte": time::date(since)}};
-        Ok(self.conversations.find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
+        Ok(self.conversations.now().find(filter).sort(doc! {"changedAt": 1}).await?.try_collect().await?)
     }
 
     /// The groups of which the user is a member.
     pub async fn groups_of(&self, member: UserId) -> Result<Vec<ConversationId>, StoreError> {
         let filter = doc! {"members.userId": member.to_string(), "type": "group"};
-        let ids = self.conversations.distinct("_id", filter).await?;
+        let ids = self.conversations.now().distinct("_id", filter).await?;
         Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
     }
 
@@ -208,14 +212,14 @@ impl Store {
             "$unset": {format!("read.{member}"): "", format!("mutes.{member}"): ""},
             "$pull": {"missed": member.to_string()},
         };
-        self.conversations.update_many(filter, own).await?;
+        self.conversations.now().update_many(filter, own).await?;
         Ok(())
     }
 
     /// Everybody who shares a conversation with the user, the user included once there is one.
     pub async fn contacts(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
         let filter = doc! {"members.userId": user.to_string()};
-        let ids = self.conversations.distinct("members.userId", filter).await?;
+        let ids = self.conversations.now().distinct("members.userId", filter).await?;
         Ok(ids.iter().filter_map(Bson::as_str).filter_map(|id| id.parse().ok()).collect())
     }
 }
@@ -242,7 +246,7 @@ where
     type Error = E;
 
     async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, E> {
-        let conversations = &self.store.conversations;
+        let conversations = self.store.conversations.within(session);
         let this_one = doc! {"_id": self.id.to_string()};
         let found = conversations.find_one(this_one.clone()).session(&mut *session).await.map_err(StoreError::from)?;
         let seq = found.as_ref().map_or(0, |conversation| conversation.seq) + 1;

@@ -10,6 +10,7 @@ impl Store {
     /// Creates the indexes that are missing; one that is there costs a look. Names are fixed, so that a later release can find and replace one.
     pub(super) async fn make_indexes(&self) -> Result<(), StoreError> {
         self.conversations
+            .now()
             .create_indexes([
                 index("members-by-activity", doc! {"members.userId": 1, "activityAt": -1, "_id": -1}),
                 index("changed", doc! {"changedAt": 1}),
@@ -19,6 +20,7 @@ impl Store {
             ])
             .await?;
         self.messages
+            .now()
             .create_indexes([
                 unique("seq", doc! {"conversationId": 1, "seq": -1}, Document::new()),
                 unique("change-seq", doc! {"conversationId": 1, "changeSeq": 1}, Document::new()),
@@ -45,7 +47,7 @@ impl Store {
                 ),
             ])
             .await?;
-        self.names.create_indexes([index("name", doc! {"name": 1, "_id": 1})]).await?;
+        self.names.now().create_indexes([index("name", doc! {"name": 1, "_id": 1})]).await?;
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ impl Store {
         let senders: Vec<String> = senders.into_iter().map(String::from).collect();
         let filter = doc! {"_id": conversation.to_string(), "members.userId": {"$all": senders}};
         let mut work = Append { store: self, filter, prepared, online, now };
-        transact(self.messages.client(), &mut work).await
+        transact(self.messages.database(), &mut work).await
     }
 
     /// Looks at a message and its conversation and, if `decide` says so, gives the message a new form under the next sequence number.
@@ -110,7 +110,7 @@ impl Store {
         E: From<StoreError> + AsStoreError + Send,
     {
         let mut work = Alter { store: self, conversation, message, now, trace, decide };
-        transact(self.messages.client(), &mut work).await
+        transact(self.messages.database(), &mut work).await
     }
 
     /// Messages with a place before `before` (from the end if absent), newest first.
@@ -164,7 +164,7 @@ impl Store {
                 doc! {"conversationId": conversation.to_string(), "senderId": sender.to_string(), "nonce": {"$in": nonces}}
             })
             .collect();
-        Ok(self.messages.find(doc! {"$or": any}).await?.try_collect().await?)
+        Ok(self.messages.now().find(doc! {"$or": any}).await?.try_collect().await?)
     }
 
     /// The threads of those of these messages that exist in the conversation.
@@ -178,7 +178,7 @@ impl Store {
             return Ok(BTreeMap::new());
         }
         let filter = doc! {"_id": {"$in": ids}, "conversationId": conversation.to_string()};
-        let found: Vec<StoredMessage> = self.messages.find(filter).await?.try_collect().await?;
+        let found: Vec<StoredMessage> = self.messages.now().find(filter).await?.try_collect().await?;
         Ok(found.into_iter().map(|message| (message.id, message.thread())).collect())
     }
 
@@ -189,7 +189,7 @@ impl Store {
         id: MessageId,
     ) -> Result<Option<StoredMessage>, StoreError> {
         let filter = doc! {"_id": id.to_string(), "conversationId": conversation.to_string()};
-        Ok(self.messages.find_one(filter).await?)
+        Ok(self.messages.now().find_one(filter).await?)
     }
 
     /// Answers within a thread with a place before `before` (from the end if absent), newest first.
@@ -238,11 +238,11 @@ impl Store {
         };
         let mut mentions = unread.clone();
         mentions.insert("mentionIds", reader.to_string());
-        let all = self.messages.count_documents(unread).limit(MOST_COUNTED).await?;
+        let all = self.messages.now().count_documents(unread).limit(MOST_COUNTED).await?;
         if all == 0 {
             return Ok((0, 0));
         }
-        Ok((all, self.messages.count_documents(mentions).limit(MOST_COUNTED).await?))
+        Ok((all, self.messages.now().count_documents(mentions).limit(MOST_COUNTED).await?))
     }
 
     pub(super) async fn find_messages(
@@ -252,7 +252,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<StoredMessage>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        Ok(self.messages.find(filter).sort(sort).limit(limit).await?.try_collect().await?)
+        Ok(self.messages.now().find(filter).sort(sort).limit(limit).await?.try_collect().await?)
     }
 }
 
@@ -276,6 +276,7 @@ impl Work for Append<'_> {
         let conversation = self
             .store
             .conversations
+            .within(session)
             .find_one_and_update(
                 self.filter.clone(),
                 vec![doc! {"$set": {
@@ -293,7 +294,7 @@ impl Work for Append<'_> {
         let first = conversation.seq + 1 - self.prepared.len() as u64;
         let messages: Vec<StoredMessage> =
             (first..).zip(self.prepared).map(|(seq, message)| self.stored(message, seq, &conversation)).collect();
-        self.store.messages.insert_many(&messages).session(session).await.map_err(duplicate_or)?;
+        self.store.messages.within(session).insert_many(&messages).session(session).await.map_err(duplicate_or)?;
         Ok(Written { conversation, written: messages })
     }
 }
@@ -360,7 +361,7 @@ where
     type Error = E;
 
     async fn run(&mut self, session: &mut ClientSession) -> Result<Self::Output, E> {
-        let Store { conversations, messages, .. } = self.store;
+        let (conversations, messages) = (self.store.conversations.within(session), self.store.messages.within(session));
         let this_one = doc! {"_id": self.conversation.to_string()};
         let conversation =
             conversations.find_one(this_one.clone()).session(&mut *session).await.map_err(StoreError::from)?;

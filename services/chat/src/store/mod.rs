@@ -15,7 +15,7 @@ mod transaction;
 
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{CollectionOptions, ReadConcern, WriteConcern};
-use mongodb::{Collection, Database};
+use runtime::connect::{Collection, Database};
 
 pub use conversations::{Activity, Alteration, Found};
 pub use messages::{Change, MOST_COUNTED, PinPlace, Prepared, Written};

@@ -12,7 +12,7 @@ impl Store {
     /// Remembers a user's name.
     pub async fn name(&self, user: UserId, name: &str) -> Result<(), StoreError> {
         let this_one = doc! {"_id": user.to_string()};
-        self.names.update_one(this_one, doc! {"$set": {"name": name}}).upsert(true).await?;
+        self.names.now().update_one(this_one, doc! {"$set": {"name": name}}).upsert(true).await?;
         Ok(())
     }
 
@@ -30,6 +30,6 @@ impl Store {
         let users: Vec<String> = users.iter().map(ToString::to_string).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let filter = doc! {"_id": {"$in": users}, "name": {"$in": names}};
-        Ok(self.names.find(filter).await?.try_collect().await?)
+        Ok(self.names.now().find(filter).await?.try_collect().await?)
     }
 }

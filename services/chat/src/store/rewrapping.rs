@@ -24,7 +24,7 @@ impl Store {
     pub async fn rewrap(&self, id: ConversationId, from: &WrappedKey, to: &WrappedKey) -> Result<(), StoreError> {
         let encode = |key: &WrappedKey| mongodb::bson::serialize_to_bson(key).map_err(mongodb::error::Error::from);
         let filter = doc! {"_id": id.to_string(), "dataKey": encode(from)?};
-        self.conversations.update_one(filter, doc! {"$set": {"dataKey": encode(to)?}}).await?;
+        self.conversations.now().update_one(filter, doc! {"$set": {"dataKey": encode(to)?}}).await?;
         Ok(())
     }
 
@@ -38,7 +38,8 @@ impl Store {
         }
 
         let by_id = doc! {"$group": {"_id": "$dataKey.keyId", "count": {"$sum": 1_i64}}};
-        let counted = self.conversations.aggregate([doc! {"$match": not_wrapped_by(key_id)}, by_id]);
+        let conversations = self.conversations.now();
+        let counted = conversations.aggregate([doc! {"$match": not_wrapped_by(key_id)}, by_id]);
         let counted: Vec<Counted> = counted.with_type().await?.try_collect().await?;
         Ok(counted.into_iter().map(|Counted { id, count }| (id, count.unsigned_abs())).collect())
     }
@@ -54,7 +55,8 @@ impl Store {
         if let Some(after) = after {
             filter.insert("_id", doc! {"$gt": after.to_string()});
         }
-        let conversations = self.conversations.clone_with_type::<Wrapped>();
+        let conversations = self.conversations.with_type::<Wrapped>();
+        let conversations = conversations.now();
         let found = conversations.find(filter).projection(doc! {"dataKey": 1});
         Ok(found.sort(doc! {"_id": 1}).limit(limit).await?.try_collect().await?)
     }

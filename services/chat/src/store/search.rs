@@ -34,7 +34,8 @@ impl Store {
             (None, Some(after)) => filter.insert("_id", doc! {"$gt": after.to_string()}),
             (None, None) => None,
         };
-        let conversations = self.conversations.clone_with_type::<Searched>();
+        let conversations = self.conversations.with_type::<Searched>();
+        let conversations = conversations.now();
         let found = conversations.find(filter).projection(doc! {"dataKey": 1});
         Ok(found.sort(doc! {"_id": 1}).limit(limit).await?.try_collect().await?)
     }

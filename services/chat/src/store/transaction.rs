@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mongodb::ClientSession;
 use mongodb::error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 use mongodb::options::{ReadConcern, SelectionCriteria, TransactionOptions, WriteConcern};
-use mongodb::{Client, ClientSession};
+use runtime::connect::Database;
 use tokio::time::Instant;
 
 use super::StoreError;
@@ -21,7 +22,7 @@ pub(crate) trait Work: Send {
     /// Why a run was given up for good.
     type Error: Send + From<StoreError> + AsStoreError;
 
-    /// One run. Every operation must use `session`, and every error of the database must be returned.
+    /// One run. Every operation must use `session` and collections within it, and every error of the database must be returned.
     fn run(&mut self, session: &mut ClientSession) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
 }
 
@@ -32,9 +33,11 @@ pub trait AsStoreError {
 }
 
 /// Runs `work` in a transaction: snapshot reads, committed by a majority before this returns.
-pub(crate) async fn transact<W: Work>(client: &Client, work: &mut W) -> Result<W::Output, W::Error> {
+pub(crate) async fn transact<W: Work>(database: &Database, work: &mut W) -> Result<W::Output, W::Error> {
     let deadline = Instant::now() + PATIENCE;
-    let mut session = client.start_session().await.map_err(StoreError::from)?;
+    // It stays until the transaction is over.
+    let database = database.now();
+    let mut session = database.client().start_session().await.map_err(StoreError::from)?;
     let mut backoff = FIRST_BACKOFF;
     loop {
         session.start_transaction().with_options(options()).await.map_err(StoreError::from)?;

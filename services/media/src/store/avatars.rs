@@ -2,10 +2,8 @@
 
 use contract::id::{MediaId, UserId};
 use jiff::Timestamp;
-use mongodb::{
-    Collection, Database,
-    bson::{DateTime, Document, doc},
-};
+use mongodb::bson::{DateTime, Document, doc};
+use runtime::connect::{Collection, Database};
 
 use super::files::{FilesError, is_duplicate};
 
@@ -31,7 +29,7 @@ impl Avatars {
         } else {
             doc! {"$set": {"at": at}, "$unset": {"mediaId": ""}}
         };
-        match self.records.update_one(not_newer, now).upsert(true).await {
+        match self.records.now().update_one(not_newer, now).upsert(true).await {
             Ok(_) => Ok(()),
             // There is a newer one, so this one would have been made beside it.
             Err(error) if is_duplicate(&error) => Ok(()),
@@ -42,12 +40,12 @@ impl Avatars {
     /// Whether the file is the user's picture.
     pub async fn is_picture_of(&self, id: MediaId, user: UserId) -> Result<bool, FilesError> {
         let filter = doc! {"_id": user.to_string(), "mediaId": id.to_string()};
-        Ok(self.records.find_one(filter).await?.is_some())
+        Ok(self.records.now().find_one(filter).await?.is_some())
     }
 
     /// Forgets the user.
     pub async fn forget(&self, user: UserId) -> Result<(), FilesError> {
-        self.records.delete_one(doc! {"_id": user.to_string()}).await?;
+        self.records.now().delete_one(doc! {"_id": user.to_string()}).await?;
         Ok(())
     }
 }

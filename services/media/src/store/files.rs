@@ -10,11 +10,12 @@ use contract::id::{MediaId, UserId};
 use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{DateTime, Document, doc},
     error::{ErrorKind, WriteFailure},
     options::IndexOptions,
 };
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
@@ -118,7 +119,7 @@ impl Files {
     pub(super) async fn make_indexes(&self) -> Result<(), FilesError> {
         let by_owner = IndexModel::builder().keys(doc! {"ownerId": 1, "_id": -1}).build();
         let by_age = IndexModel::builder().keys(doc! {"state": 1, "createdAt": 1}).build();
-        self.records.create_indexes([by_owner, by_age]).await?;
+        self.records.now().create_indexes([by_owner, by_age]).await?;
         Ok(())
     }
 
@@ -157,21 +158,21 @@ impl Files {
             self.keys.get_or_try_init(|| self.make_index_of_keys()).await?;
         }
         for _ in 0..MOST_ATTEMPTS {
-            match self.records.insert_one(&record).await {
+            match self.records.now().insert_one(&record).await {
                 Ok(_) => return Ok(Begun::New),
                 Err(error) if record.upload_key.is_some() && is_duplicate(&error) => {}
                 Err(error) => return Err(error.into()),
             }
             let Some(upload_key) = &record.upload_key else { break };
             let same = doc! {"ownerId": owner.to_string(), "uploadKey": upload_key.as_str()};
-            let Some(before) = self.records.find_one(same.clone()).await? else { continue };
+            let Some(before) = self.records.now().find_one(same.clone()).await? else { continue };
             let age = SignedDuration::from_millis(
                 record.created_at.timestamp_millis() - before.created_at.timestamp_millis(),
             );
             match before.state {
                 State::Ready if age < KEY_KEPT_FOR => return Ok(Begun::Done(Box::new(before.try_into()?))),
                 State::Pending if age < UNDER_WAY_FOR => return Ok(Begun::UnderWay),
-                _ => self.records.update_one(same, doc! {"$unset": {"uploadKey": ""}}).await?,
+                _ => self.records.now().update_one(same, doc! {"$unset": {"uploadKey": ""}}).await?,
             };
         }
         Ok(Begun::UnderWay)
@@ -182,6 +183,7 @@ impl Files {
         let size = i64::try_from(content.size).map_err(|_| FilesError::Damaged(id))?;
         let outcome = self
             .records
+            .now()
             .update_one(
                 doc! {"_id": id.to_string(), "state": State::Pending.name()},
                 doc! {"$set": {
@@ -200,26 +202,26 @@ impl Files {
     pub async fn find(&self, id: MediaId, owner: UserId) -> Result<Option<File>, FilesError> {
         let mut filter = owned(id, owner);
         filter.insert("state", State::Ready.name());
-        self.records.find_one(filter).await?.map(File::try_from).transpose()
+        self.records.now().find_one(filter).await?.map(File::try_from).transpose()
     }
 
     /// The complete file `id`, whoever it belongs to.
     pub async fn any(&self, id: MediaId) -> Result<Option<File>, FilesError> {
         let ready = doc! {"_id": id.to_string(), "state": State::Ready.name()};
-        self.records.find_one(ready).await?.map(File::try_from).transpose()
+        self.records.now().find_one(ready).await?.map(File::try_from).transpose()
     }
 
     /// The complete files of `owner`, and those whose deletion has not come to its end.
     pub async fn of(&self, owner: UserId) -> Result<Vec<MediaId>, FilesError> {
         let state = doc! {"$in": [State::Ready.name(), State::Deleting.name()]};
-        let found = self.records.find(doc! {"ownerId": owner.to_string(), "state": state}).await?;
+        let found = self.records.now().find(doc! {"ownerId": owner.to_string(), "state": state}).await?;
         Ok(found.map_ok(|record| record.id).try_collect().await?)
     }
 
     /// Has every upload of `owner` that is under way come to nothing.
     pub async fn give_up_uploads(&self, owner: UserId) -> Result<(), FilesError> {
         let pending = doc! {"ownerId": owner.to_string(), "state": State::Pending.name()};
-        self.records.update_many(pending, doc! {"$set": {"state": State::Deleting.name()}}).await?;
+        self.records.now().update_many(pending, doc! {"$set": {"state": State::Deleting.name()}}).await?;
         Ok(())
     }
 
@@ -227,7 +229,7 @@ impl Files {
     pub async fn left_behind(&self, then: Timestamp) -> Result<Vec<(MediaId, ObjectKey)>, FilesError> {
         let state = doc! {"$in": [State::Pending.name(), State::Deleting.name()]};
         let old = doc! {"state": state, "createdAt": {"$lt": DateTime::from_millis(then.as_millisecond())}};
-        let found = self.records.find(old).limit(MOST_AT_ONCE).await?;
+        let found = self.records.now().find(old).limit(MOST_AT_ONCE).await?;
         Ok(found.map_ok(|record| (record.id, record.key)).try_collect().await?)
     }
 
@@ -236,13 +238,15 @@ impl Files {
     pub async fn begin_deletion(&self, id: MediaId, owner: UserId) -> Result<Option<ObjectKey>, FilesError> {
         let mut filter = owned(id, owner);
         filter.insert("state", doc! {"$in": [State::Ready.name(), State::Deleting.name()]});
-        let record = self.records.find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
+        let record =
+            self.records.now().find_one_and_update(filter, doc! {"$set": {"state": State::Deleting.name()}}).await?;
         Ok(record.map(|record| record.key))
     }
 
     /// Forgets a file, or an upload, whose object is gone.
     pub async fn forget(&self, id: MediaId) -> Result<(), FilesError> {
         self.records
+            .now()
             .delete_one(doc! {
                 "_id": id.to_string(),
                 "state": {"$in": [State::Pending.name(), State::Deleting.name()]},

@@ -92,7 +92,7 @@ impl Service {
             url,
             admin_url,
             http: reqwest::Client::new(),
-            database: connect::mongodb(&settings.mongodb).await.unwrap(),
+            database: connect::mongodb(&settings.mongodb).await.unwrap().now().clone(),
             store: connect::object_storage(&right).unwrap().0,
             bucket: right.bucket,
             publisher: Publisher::new(broker.clone()),

@@ -6,10 +6,10 @@
 use contract::id::UserId;
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database,
     bson::{Document, doc},
     error::Error,
 };
+use runtime::connect::{Collection, Database};
 use serde::Deserialize;
 
 use super::{is_duplicate, stored};
@@ -65,14 +65,14 @@ impl Contacts {
     /// Forgets a user who is gone, for good.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
         let gone = doc! {"_id": user.to_string(), "gone": true};
-        let documents = self.records.clone_with_type::<Document>();
-        documents.replace_one(doc! {"_id": user.to_string()}, gone).upsert(true).await?;
+        let documents = self.records.with_type::<Document>();
+        documents.now().replace_one(doc! {"_id": user.to_string()}, gone).upsert(true).await?;
         Ok(())
     }
 
     /// The contact of a user, if it has been heard of.
     pub async fn find(&self, user: UserId) -> Result<Option<Contact>, Error> {
-        let record = self.records.find_one(doc! {"_id": user.to_string()}).await?;
+        let record = self.records.now().find_one(doc! {"_id": user.to_string()}).await?;
         Ok(record.and_then(|record| {
             Some(Contact { user_id: user, email: record.email?, display_name: record.display_name? })
         }))
@@ -82,11 +82,11 @@ impl Contacts {
     async fn upsert(&self, user: UserId, only_if: Document, change: Vec<Document>) -> Result<(), Error> {
         let mut filter = doc! {"_id": user.to_string(), "gone": {"$exists": false}};
         filter.extend(only_if);
-        match self.records.update_one(filter.clone(), change.clone()).upsert(true).await {
+        match self.records.now().update_one(filter.clone(), change.clone()).upsert(true).await {
             Ok(_) => Ok(()),
             // There is a record: one that does not fit, or one that another event has just made.
             Err(error) if is_duplicate(&error) => {
-                self.records.update_one(filter, change).await?;
+                self.records.now().update_one(filter, change).await?;
                 Ok(())
             }
             Err(error) => Err(error),

@@ -13,11 +13,12 @@ use contract::{
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{DateTime, doc},
     error::Error,
     options::{IndexOptions, ReturnDocument},
 };
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::{is_duplicate, restored, stored};
@@ -74,6 +75,7 @@ impl Devices {
         let unique = IndexOptions::builder().unique(true).build();
         let expiring = IndexOptions::builder().expire_after(KEPT).build();
         self.records
+            .now()
             .create_indexes([
                 IndexModel::builder().keys(doc! {"token": 1}).options(unique).build(),
                 IndexModel::builder().keys(doc! {"userId": 1, "seenAt": -1}).build(),
@@ -114,10 +116,11 @@ impl Devices {
     ) -> Result<(Record, bool), Error> {
         let id = DeviceId::new(now, &mut rand::rng());
         // The other owner knows its id, and what was done by it: here it is another device.
-        self.records.delete_one(doc! {"token": &new.token, "userId": {"$ne": user.to_string()}}).await?;
+        self.records.now().delete_one(doc! {"token": &new.token, "userId": {"$ne": user.to_string()}}).await?;
         let platform = mongodb::bson::serialize_to_bson(&new.platform)?;
         let record = self
             .records
+            .now()
             .find_one_and_update(
                 doc! {"token": &new.token, "userId": user.to_string()},
                 doc! {
@@ -137,57 +140,59 @@ impl Devices {
     async fn keep_within_bounds(&self, user: UserId) -> Result<(), Error> {
         let too_many = self
             .records
+            .now()
             .find(doc! {"userId": user.to_string()})
             .sort(doc! {"seenAt": -1, "_id": -1})
             .skip(MOST as u64)
             .await?;
         let too_many: Vec<String> = too_many.map_ok(|record| record.id.to_string()).try_collect().await?;
         if !too_many.is_empty() {
-            self.records.delete_many(doc! {"_id": {"$in": too_many}}).await?;
+            self.records.now().delete_many(doc! {"_id": {"$in": too_many}}).await?;
         }
         Ok(())
     }
 
     /// The devices of `user`, the one that was registered last first.
     pub async fn list(&self, user: UserId) -> Result<Vec<Device>, Error> {
-        let found = self.records.find(doc! {"userId": user.to_string()}).sort(doc! {"seenAt": -1, "_id": -1}).await?;
+        let found =
+            self.records.now().find(doc! {"userId": user.to_string()}).sort(doc! {"seenAt": -1, "_id": -1}).await?;
         found.map_ok(Device::from).try_collect().await
     }
 
     /// Where pushes to `user` go.
     pub async fn targets(&self, user: UserId) -> Result<Vec<Target>, Error> {
-        let found = self.records.find(doc! {"userId": user.to_string()}).await?;
+        let found = self.records.now().find(doc! {"userId": user.to_string()}).await?;
         found.map_ok(|record| Target { id: record.id, token: record.token }).try_collect().await
     }
 
     /// Those of `users` who have a device.
     pub async fn owners(&self, users: &BTreeSet<UserId>) -> Result<BTreeSet<UserId>, Error> {
         let users: Vec<String> = users.iter().map(ToString::to_string).collect();
-        let owners = self.records.distinct("userId", doc! {"userId": {"$in": users}}).await?;
+        let owners = self.records.now().distinct("userId", doc! {"userId": {"$in": users}}).await?;
         Ok(owners.iter().filter_map(|owner| owner.as_str()?.parse().ok()).collect())
     }
 
     /// Removes a device of `user`; says whether there was one.
     pub async fn remove(&self, id: DeviceId, user: UserId) -> Result<bool, Error> {
-        let removed = self.records.delete_one(doc! {"_id": id.to_string(), "userId": user.to_string()}).await?;
+        let removed = self.records.now().delete_one(doc! {"_id": id.to_string(), "userId": user.to_string()}).await?;
         Ok(removed.deleted_count > 0)
     }
 
     /// Removes a device whose token is worth nothing any more. One that has another token by now stays.
     pub async fn remove_dead(&self, target: &Target) -> Result<(), Error> {
-        self.records.delete_one(doc! {"_id": target.id.to_string(), "token": &target.token}).await?;
+        self.records.now().delete_one(doc! {"_id": target.id.to_string(), "token": &target.token}).await?;
         Ok(())
     }
 
     /// Removes what was registered by a log-in that has ended.
     pub async fn end_session(&self, session: SessionId) -> Result<(), Error> {
-        self.records.delete_many(doc! {"sessionId": session.to_string()}).await?;
+        self.records.now().delete_many(doc! {"sessionId": session.to_string()}).await?;
         Ok(())
     }
 
     /// Forgets all devices of `user`.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.records.delete_many(doc! {"userId": user.to_string()}).await?;
+        self.records.now().delete_many(doc! {"userId": user.to_string()}).await?;
         Ok(())
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use contract::id::{EventId, UserId};
 use jiff::{SignedDuration, Timestamp};
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{DateTime, doc},
     error::Error,
     options::{IndexOptions, ReturnDocument},
 };
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::{is_duplicate, later, restored, stored};
@@ -77,6 +78,7 @@ impl Letters {
         let sparse = IndexOptions::builder().sparse(true).build();
         let expiring = IndexOptions::builder().expire_after(Duration::ZERO).build();
         self.records
+            .now()
             .create_indexes([
                 IndexModel::builder().keys(doc! {"dueAt": 1}).options(sparse).build(),
                 IndexModel::builder().keys(doc! {"userId": 1}).build(),
@@ -109,7 +111,7 @@ impl Letters {
             due_at: stored(now),
             attempts: 0,
         };
-        match self.records.insert_one(record).await {
+        match self.records.now().insert_one(record).await {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(error),
@@ -120,6 +122,7 @@ impl Letters {
     pub async fn claim(&self, now: Timestamp, lease: Duration) -> Result<Option<DueLetter>, Error> {
         let claimed = self
             .records
+            .now()
             .find_one_and_update(
                 doc! {"dueAt": {"$lte": stored(now)}},
                 doc! {"$set": {"dueAt": stored(later(now, lease))}, "$inc": {"attempts": 1}},
@@ -132,7 +135,7 @@ impl Letters {
 
     /// When the next letter is due, if there is one.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let next = self.records.find_one(doc! {"dueAt": {"$exists": true}}).sort(doc! {"dueAt": 1}).await?;
+        let next = self.records.now().find_one(doc! {"dueAt": {"$exists": true}}).sort(doc! {"dueAt": 1}).await?;
         Ok(next.map(|record| restored(record.due_at)))
     }
 
@@ -143,20 +146,20 @@ impl Letters {
             set.insert("givenUp", reason);
         }
         let forgotten = doc! {"to": "", "letter": "", "dueAt": ""};
-        self.records.update_one(doc! {"_id": id.to_string()}, doc! {"$set": set, "$unset": forgotten}).await?;
+        self.records.now().update_one(doc! {"_id": id.to_string()}, doc! {"$set": set, "$unset": forgotten}).await?;
         Ok(())
     }
 
     /// Lets the letter be tried again, from `until` on.
     pub async fn postpone(&self, id: EventId, until: Timestamp) -> Result<(), Error> {
         let still_due = doc! {"_id": id.to_string(), "dueAt": {"$exists": true}};
-        self.records.update_one(still_due, doc! {"$set": {"dueAt": stored(until)}}).await?;
+        self.records.now().update_one(still_due, doc! {"$set": {"dueAt": stored(until)}}).await?;
         Ok(())
     }
 
     /// Forgets all letters to `user`.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.records.delete_many(doc! {"userId": user.to_string()}).await?;
+        self.records.now().delete_many(doc! {"userId": user.to_string()}).await?;
         Ok(())
     }
 }

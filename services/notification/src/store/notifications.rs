@@ -16,11 +16,12 @@ use contract::{
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{Document, doc},
     error::{Error, ErrorKind},
     options::{IndexOptions, ReturnDocument},
 };
+use runtime::connect::{Collection, Database};
 
 use self::record::{DueSending, Record};
 use super::{DUPLICATE_KEY, stored};
@@ -58,6 +59,7 @@ impl Notifications {
         let only_due =
             IndexOptions::builder().partial_filter_expression(doc! {"email.dueAt": {"$exists": true}}).build();
         self.records
+            .now()
             .create_indexes([
                 IndexModel::builder().keys(doc! {"userId": 1, "messageId": 1}).options(unique).build(),
                 IndexModel::builder().keys(doc! {"userId": 1, "_id": -1}).build(),
@@ -71,7 +73,10 @@ impl Notifications {
     pub async fn prepare_push(&self) -> Result<(), Error> {
         let only_due =
             IndexOptions::builder().partial_filter_expression(doc! {"push.dueAt": {"$exists": true}}).build();
-        self.records.create_index(IndexModel::builder().keys(doc! {"push.dueAt": 1}).options(only_due).build()).await?;
+        self.records
+            .now()
+            .create_index(IndexModel::builder().keys(doc! {"push.dueAt": 1}).options(only_due).build())
+            .await?;
         Ok(())
     }
 
@@ -92,7 +97,7 @@ impl Notifications {
         let records: Vec<Record> = users.iter().map(record).collect();
         let mut count = 0;
         for batch in records.chunks(BATCH) {
-            count += match self.records.insert_many(batch).ordered(false).await {
+            count += match self.records.now().insert_many(batch).ordered(false).await {
                 Ok(outcome) => outcome.inserted_ids.len() as u64,
                 Err(error) => batch.len() as u64 - duplicates(error)?,
             };
@@ -112,7 +117,7 @@ impl Notifications {
             filter.insert("_id", doc! {"$lt": after.to_string()});
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.records.find(filter).sort(doc! {"_id": -1}).limit(limit).await?;
+        let found = self.records.now().find(filter).sort(doc! {"_id": -1}).limit(limit).await?;
         found.map_ok(Notification::from).try_collect().await
     }
 
@@ -125,6 +130,7 @@ impl Notifications {
     ) -> Result<Option<Notification>, Error> {
         let record = self
             .records
+            .now()
             .find_one_and_update(
                 doc! {"_id": id.to_string(), "userId": user.to_string()},
                 vec![
@@ -166,6 +172,7 @@ impl Notifications {
         let mut unread = doc! {"userId": user.to_string(), "readAt": {"$exists": false}};
         unread.extend(which);
         self.records
+            .now()
             .update_many(unread, doc! {"$set": {"readAt": stored(now)}, "$unset": {"email": "", "push": ""}})
             .await?;
         Ok(())
@@ -173,7 +180,7 @@ impl Notifications {
 
     /// Forgets all notifications of `user`.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.records.delete_many(doc! {"userId": user.to_string()}).await?;
+        self.records.now().delete_many(doc! {"userId": user.to_string()}).await?;
         Ok(())
     }
 }

@@ -4,7 +4,8 @@ use contract::{
     id::UserId,
     notification::{NotificationPreferences, QuietHours},
 };
-use mongodb::{Collection, Database, bson::doc, error::Error};
+use mongodb::{bson::doc, error::Error};
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 /// The preferences of all users.
@@ -33,7 +34,7 @@ impl Preferences {
 
     /// Those of `user`; of who has said nothing, the usual ones.
     pub async fn of(&self, user: UserId) -> Result<NotificationPreferences, Error> {
-        let record = self.records.find_one(doc! {"_id": user.to_string()}).await?;
+        let record = self.records.now().find_one(doc! {"_id": user.to_string()}).await?;
         Ok(record.map_or_else(NotificationPreferences::default, |record| NotificationPreferences {
             email: record.email,
             push: record.push,
@@ -45,13 +46,13 @@ impl Preferences {
     pub async fn set(&self, user: UserId, preferences: &NotificationPreferences) -> Result<(), Error> {
         let NotificationPreferences { email, push, quiet_hours } = preferences.clone();
         let record = Record { user_id: user, email, push, quiet_hours };
-        self.records.replace_one(doc! {"_id": user.to_string()}, record).upsert(true).await?;
+        self.records.now().replace_one(doc! {"_id": user.to_string()}, record).upsert(true).await?;
         Ok(())
     }
 
     /// Forgets what `user` said.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.records.delete_one(doc! {"_id": user.to_string()}).await?;
+        self.records.now().delete_one(doc! {"_id": user.to_string()}).await?;
         Ok(())
     }
 }

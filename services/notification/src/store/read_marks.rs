@@ -6,11 +6,12 @@ use contract::id::{ConversationId, UserId};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{DateTime, doc},
     error::Error,
     options::IndexOptions,
 };
+use runtime::connect::{Collection, Database};
 use serde::{Deserialize, Serialize};
 
 use super::stored;
@@ -45,7 +46,7 @@ impl ReadMarks {
     /// Makes the indexes; does nothing where they are there.
     pub async fn prepare(&self) -> Result<(), Error> {
         let expiring = IndexOptions::builder().expire_after(KEPT_FOR).build();
-        self.records
+        self.records.now()
             .create_indexes([
                 IndexModel::builder().keys(doc! {"at": 1}).options(expiring).build(),
                 IndexModel::builder().keys(doc! {"userId": 1}).build(),
@@ -64,7 +65,7 @@ impl ReadMarks {
     ) -> Result<(), Error> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         let mark = doc! {"$set": {"userId": user.to_string(), "at": stored(now)}, "$max": {"seq": seq}};
-        self.records.update_one(doc! {"_id": id(conversation, user)}, mark).upsert(true).await?;
+        self.records.now().update_one(doc! {"_id": id(conversation, user)}, mark).upsert(true).await?;
         Ok(())
     }
 
@@ -77,13 +78,13 @@ impl ReadMarks {
     ) -> Result<Vec<UserId>, Error> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         let ids: Vec<String> = users.iter().map(|user| id(conversation, *user)).collect();
-        let found = self.records.find(doc! {"_id": {"$in": ids}, "seq": {"$gte": seq}}).await?;
+        let found = self.records.now().find(doc! {"_id": {"$in": ids}, "seq": {"$gte": seq}}).await?;
         found.map_ok(|record| record.user_id).try_collect().await
     }
 
     /// Forgets all marks of `user`.
     pub async fn forget(&self, user: UserId) -> Result<(), Error> {
-        self.records.delete_many(doc! {"userId": user.to_string()}).await?;
+        self.records.now().delete_many(doc! {"userId": user.to_string()}).await?;
         Ok(())
     }
 }

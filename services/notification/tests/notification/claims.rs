@@ -19,7 +19,7 @@ const LEASE: Duration = Duration::from_mins(1);
 async fn notifications(users: usize, now: Timestamp) -> (Notifications, mongodb::Database) {
     let client = Client::with_uri_str(MongoDb::shared().uri()).await.unwrap();
     let database = client.database(&format!("notification-{:x}", rand::random::<u64>()));
-    let notifications = Notifications::new(&database);
+    let notifications = Notifications::new(&database.clone().into());
     notifications.prepare().await.unwrap();
     let users: BTreeSet<_> = (0..users).map(|_| UserId::generate()).collect();
     let sender = UserId::generate();

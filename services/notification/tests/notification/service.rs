@@ -115,7 +115,7 @@ impl Service {
             url,
             admin_url,
             http: reqwest::Client::new(),
-            database: connect::mongodb(&settings.mongodb).await.unwrap(),
+            database: connect::mongodb(&settings.mongodb).await.unwrap().now().clone(),
             publisher: Publisher::new(connector.clone()),
             broker: connector,
             clock,

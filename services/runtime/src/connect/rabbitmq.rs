@@ -1,4 +1,5 @@
-//! One connection to the broker per process, made when it is needed and again when it was lost.
+//! One connection to the broker per process, made when it is needed and again when it was lost. When the file says another URI, another
+//! connection takes the place of the one before, which is closed once nobody has a channel on it any more.
 //!
 //! The broker's host name may stand for several nodes, of which some do not take connections: each is tried, in an order of chance, so
 //! that clients spread over the nodes and one that is away, or silent, keeps nobody from the others.
@@ -6,20 +7,25 @@
 use std::{
     fmt, io,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
+    ops::Deref,
+    path::Path,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use contract::keys::KeyUse;
 use lapin::{
-    AsyncTcpStream, Channel, Connection, ConnectionProperties,
+    AsyncTcpStream, Connection, ConnectionProperties,
     tcp::OwnedTLSConfig,
     uri::{AMQPScheme, AMQPUri},
 };
 use rand::seq::SliceRandom as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::{CONNECT_TIMEOUT, ConnectError, secret};
+use super::{
+    CONNECT_TIMEOUT, ConnectError,
+    credential::{Credential, Generation, Generations, LOOK_EVERY, Source},
+};
 use crate::telemetry::chain;
 
 /// How soon a dead peer is noticed when no packet says so.
@@ -59,24 +65,52 @@ pub enum ConnectorError {
 pub struct Connector(Arc<Inner>);
 
 struct Inner {
-    uri_file: PathBuf,
+    source: Source,
     name: String,
-    connection: Mutex<Option<Arc<Connection>>>,
+    line: Mutex<Option<Arc<Line>>>,
+    generations: Generations,
+    /// Number of the newest connection.
+    newest: watch::Sender<u64>,
+}
+
+/// A connection, and what it was made by.
+struct Line {
+    connection: Connection,
+    credential: Credential,
+    number: u64,
+    _generation: Arc<Generation>,
+}
+
+/// A channel. Its connection stays as long as this does.
+pub struct Channel {
+    inner: lapin::Channel,
+    line: Arc<Line>,
+    newest: watch::Receiver<u64>,
 }
 
 impl Connector {
-    /// A connector that reads the URI from `uri_file` each time it connects, so that a rotated credential is used as soon
-    /// as it is needed. `name` is what the broker's overview shows. With `amqps`, authorities in a file `ca.crt` beside it are
-    /// trusted too.
+    /// A connector that reads the URI from `uri_file` each time it connects, and connects anew when the URI changes, so that the old
+    /// credential is soon used by nobody. `name` is what the broker's overview shows. With `amqps`, authorities in a file `ca.crt` beside it
+    /// are trusted too.
     pub fn new(uri_file: impl AsRef<Path>, name: &str) -> Self {
-        let uri_file = uri_file.as_ref().to_owned();
-        Self(Arc::new(Inner { uri_file, name: name.to_owned(), connection: Mutex::new(None) }))
+        let inner = Arc::new(Inner {
+            source: Source::new(uri_file),
+            name: name.to_owned(),
+            line: Mutex::new(None),
+            generations: Generations::default(),
+            newest: watch::Sender::new(0),
+        });
+        if let Ok(handle) = tokio::runtime::Handle::try_current() {
+            handle.spawn(follow(Arc::downgrade(&inner)));
+        }
+        Self(inner)
     }
 
     /// A fresh channel on the shared connection, which is made first if there is none.
     pub async fn channel(&self) -> Result<Channel, ConnectorError> {
-        let connection = self.connection().await?;
-        within(connection.create_channel()).await
+        let line = self.line().await?;
+        let inner = within(line.connection.create_channel()).await?;
+        Ok(Channel { inner, line, newest: self.0.newest.subscribe() })
     }
 
     /// Whether the broker answers, for [`crate::health::Health::check`].
@@ -85,49 +119,124 @@ impl Connector {
         within(channel.close(200, "ping".into())).await
     }
 
+    /// Which generations of its credential this process goes by, for [`crate::keys::KeyRings::with`].
+    #[must_use]
+    pub fn credentials_in_use(&self) -> KeyUse {
+        self.0.generations.in_use(&self.0.source)
+    }
+
+    /// Changes whenever there is another connection.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.newest.subscribe()
+    }
+
     /// Lets the connection go, so that the next channel is on another one.
     pub(crate) async fn forget(&self) {
-        let connection = self.0.connection.lock().await.take();
+        let line = self.0.line.lock().await.take();
         // Whoever still has a channel on it is told; a node that does not answer is not waited for.
         tokio::spawn(async move {
-            if let Some(connection) = connection {
-                let _ = within(connection.close(320, "no answer".into())).await;
+            if let Some(line) = line {
+                let _ = within(line.connection.close(320, "no answer".into())).await;
             }
         });
     }
 
     /// Closes the connection, so that the broker sees an orderly end.
     pub async fn close(&self) {
-        if let Some(connection) = self.0.connection.lock().await.take() {
-            let _ = within(connection.close(200, "stopping".into())).await;
+        if let Some(line) = self.0.line.lock().await.take() {
+            let _ = within(line.connection.close(200, "stopping".into())).await;
         }
     }
 
-    async fn connection(&self) -> Result<Arc<Connection>, ConnectorError> {
+    async fn line(&self) -> Result<Arc<Line>, ConnectorError> {
         // Held while connecting: who comes meanwhile waits for the same connection instead of making another.
-        let mut connection = self.0.connection.lock().await;
-        if let Some(alive) = connection.as_ref().filter(|connection| connection.status().connected()) {
+        let mut line = self.0.line.lock().await;
+        if let Some(alive) = line.as_ref().filter(|line| line.connection.status().connected()) {
             return Ok(Arc::clone(alive));
         }
-        let fresh = Arc::new(self.0.connect().await?);
+        let fresh = self.0.put(&mut line, self.0.connect(self.0.source.read()?).await?);
         tracing::info!("connected to RabbitMQ");
-        *connection = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
 }
 
+impl Channel {
+    /// Whether there is no newer connection than its own.
+    pub(crate) fn is_on_newest(&self) -> bool {
+        *self.newest.borrow() == self.line.number
+    }
+
+    /// Waits until there is a newer one.
+    pub(crate) async fn superseded(&self) {
+        let number = self.line.number;
+        if self.newest.clone().wait_for(|newest| *newest != number).await.is_err() {
+            // The connector is gone, and with it whoever could make one.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Deref for Channel {
+    type Target = lapin::Channel;
+
+    fn deref(&self) -> &lapin::Channel {
+        &self.inner
+    }
+}
+
+/// Connects by another URI as soon as the file says so, until nobody holds the connector any more. The first connection is made by who needs it.
+async fn follow(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(inner) = inner.upgrade() else { return };
+        // A file that cannot be read now is read at the next look, and who needs a connection tells of it.
+        let Ok(found) = inner.source.read() else { continue };
+        if let Err(error) = inner.replace(found).await {
+            tracing::warn!(error = chain(&error), "another URI of RabbitMQ does not work; keeping the old connection");
+        }
+    }
+}
+
 impl Inner {
-    async fn connect(&self) -> Result<Connection, ConnectorError> {
-        let mut uri: AMQPUri = secret(&self.uri_file)?.parse().map_err(|_| ConnectorError::Uri)?;
+    /// Puts a connection by another credential in the place of the one there is, if there is one. Who has a channel on that one finishes.
+    async fn replace(&self, credential: Credential) -> Result<(), ConnectorError> {
+        let needs_another = |line: Option<&Arc<Line>>| line.is_some_and(|line| line.credential != credential);
+        if !needs_another(self.line.lock().await.as_ref()) {
+            return Ok(());
+        }
+        // Nobody has to wait for it: the old one still works.
+        let fresh = self.connect(credential.clone()).await?;
+        let mut line = self.line.lock().await;
+        if needs_another(line.as_ref()) {
+            self.put(&mut line, fresh);
+            tracing::info!("connected to RabbitMQ by another URI");
+        }
+        Ok(())
+    }
+
+    fn put(&self, line: &mut Option<Arc<Line>>, (connection, credential): (Connection, Credential)) -> Arc<Line> {
+        let mut number = 0;
+        self.newest.send_modify(|newest| {
+            *newest += 1;
+            number = *newest;
+        });
+        let generation = self.generations.begin(&credential);
+        let fresh = Arc::new(Line { connection, credential, number, _generation: generation });
+        *line = Some(Arc::clone(&fresh));
+        fresh
+    }
+
+    async fn connect(&self, credential: Credential) -> Result<(Connection, Credential), ConnectorError> {
+        let mut uri: AMQPUri = credential.text.parse().map_err(|_| ConnectorError::Uri)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let authorities = match uri.scheme {
             AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => std::fs::read_to_string(self.uri_file.with_file_name(AUTHORITIES)).ok(),
+            AMQPScheme::AMQPS => std::fs::read_to_string(self.source.path().with_file_name(AUTHORITIES)).ok(),
         };
         let properties = ConnectionProperties::default().with_connection_name(self.name.clone().into());
         let mut addresses = addresses(&uri).await?;
         addresses.shuffle(&mut rand::rng());
-        connect_to_first(&addresses, &uri, &properties, authorities).await
+        Ok((connect_to_first(&addresses, &uri, &properties, authorities).await?, credential))
     }
 }
 
@@ -185,7 +294,13 @@ pub(crate) async fn within<T>(work: impl Future<Output = lapin::Result<T>>) -> R
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connector").field("uri_file", &self.0.uri_file).finish_non_exhaustive()
+        f.debug_struct("Connector").field("uri_file", &self.0.source.path()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("connection", &self.line.number).finish_non_exhaustive()
     }
 }
 

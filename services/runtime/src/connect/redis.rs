@@ -13,7 +13,10 @@ use ::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Se
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use contract::keys::KeyUse;
+
 use super::ConnectError;
+use super::credential::{Generations, Source};
 use crate::config;
 
 mod keeper;
@@ -23,7 +26,7 @@ mod subscription;
 
 pub use subscription::{Heard, Subscription};
 
-use keeper::{Link, State};
+use keeper::{By, Link, State};
 use route::Route;
 
 /// How long a command waits for a connection that is being made. One that takes longer is no better than none.
@@ -34,6 +37,7 @@ const CONNECTING_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Redis {
     state: watch::Receiver<State>,
     reports: Arc<Reports>,
+    source: Source,
 }
 
 /// What users of a connection tell its keeper.
@@ -42,6 +46,16 @@ struct Reports {
     lost: watch::Sender<u64>,
     /// Something was answered that a master would not answer, or not for long.
     doubt: Notify,
+    /// Which connections are used, by the generation of their credential.
+    generations: Generations,
+}
+
+impl Reports {
+    /// A connection by this way begins to be used.
+    fn by(&self, route: &Route) -> Arc<By> {
+        let credential = route.credential();
+        Arc::new(By::new(credential.clone(), self.generations.begin(credential)))
+    }
 }
 
 /// What an answer says about the connection that it came by.
@@ -55,14 +69,22 @@ enum Verdict {
 }
 
 impl Redis {
-    /// A connection to where the settings' URL file says, which is read again whenever a connection has to be made. Returns
-    /// before there is one. Must be called within a tokio runtime.
+    /// A connection to where the settings' URL file says. Once it says otherwise and the server takes that, another connection takes the
+    /// place of the one before, without a gap. Returns before there is one. Must be called within a tokio runtime.
     pub(super) fn new(settings: &config::Redis) -> Result<Self, ConnectError> {
         let route = Route::load(settings)?;
         let (sender, state) = watch::channel(State::Connecting);
-        let reports = Arc::new(Reports { lost: watch::Sender::new(0), doubt: Notify::new() });
+        let generations = Generations::default();
+        let reports = Arc::new(Reports { lost: watch::Sender::new(0), doubt: Notify::new(), generations });
+        let source = route.source().clone();
         tokio::spawn(keeper::keep(route, sender, Arc::clone(&reports)));
-        Ok(Self { state, reports })
+        Ok(Self { state, reports, source })
+    }
+
+    /// Which generations of its credential this process goes by, for [`crate::keys::KeyRings::with`].
+    #[must_use]
+    pub fn credentials_in_use(&self) -> KeyUse {
+        self.reports.generations.in_use(&self.source)
     }
 
     /// Listens on channels from now on, wherever the master goes.

@@ -11,14 +11,18 @@ use contract::id::EventId;
 use http::{HeaderValue, StatusCode, header, response};
 use jiff::Timestamp;
 use mongodb::{
-    Collection, Database, IndexModel,
+    IndexModel,
     bson::{Binary, DateTime, Document, doc, spec::BinarySubtype},
     error::{Error, ErrorKind, WriteFailure},
     options::{CollectionOptions, IndexOptions, WriteConcern},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Clock, migrations::Migration};
+use crate::{
+    clock::Clock,
+    connect::{Collection, Database},
+    migrations::Migration,
+};
 
 /// How long a key is kept.
 const KEPT_FOR: Duration = Duration::from_hours(24);
@@ -39,7 +43,7 @@ pub const MIGRATION: Migration = Migration {
             // The database removes what has ended, within a minute or so.
             let options = IndexOptions::builder().name("ends".to_owned()).expire_after(Duration::ZERO).build();
             let ends = IndexModel::builder().keys(doc! {"expiresAt": 1}).options(options).build();
-            Ok(database.collection::<Document>(COLLECTION).create_index(ends).await.map(drop)?)
+            Ok(database.collection::<Document>(COLLECTION).now().create_index(ends).await.map(drop)?)
         })
     },
 };
@@ -118,19 +122,19 @@ impl Ledger {
                 answer: None,
             };
             let ticket = Ticket { place: place.clone(), claim: mine.claim.clone() };
-            match self.records.insert_one(&mine).await {
+            match self.records.now().insert_one(&mine).await {
                 Ok(_) => return Ok(Claim::Fresh(ticket)),
                 Err(error) if is_duplicate(&error) => {}
                 Err(error) => return Err(error),
             }
             // Gone since: the first request was refused.
-            let Some(theirs) = self.records.find_one(doc! {"_id": &place}).await? else { continue };
+            let Some(theirs) = self.records.now().find_one(doc! {"_id": &place}).await? else { continue };
             let (now, same) = (after(now, Duration::ZERO), theirs.request == request);
             let ended = theirs.expires_at <= now;
             let abandoned = theirs.answer.is_none() && theirs.claimed_until <= now && same;
             if ended || abandoned {
                 let unchanged = doc! {"_id": &place, "claim": &theirs.claim};
-                if self.records.replace_one(unchanged, &mine).await?.matched_count == 1 {
+                if self.records.now().replace_one(unchanged, &mine).await?.matched_count == 1 {
                     return Ok(Claim::Fresh(ticket));
                 }
                 continue;
@@ -148,12 +152,12 @@ impl Ledger {
     pub(super) async fn keep(&self, ticket: Ticket, answer: &Answer) -> Result<(), Error> {
         let answer = mongodb::bson::serialize_to_bson(answer).map_err(Error::from)?;
         let kept = doc! {"$set": {"answer": answer, "expiresAt": after(self.clock.now(), KEPT_FOR)}};
-        self.records.update_one(ticket.document(), kept).await.map(drop)
+        self.records.now().update_one(ticket.document(), kept).await.map(drop)
     }
 
     /// Gives the key back: nothing was done.
     pub(super) async fn release(&self, ticket: Ticket) -> Result<(), Error> {
-        self.records.delete_one(ticket.document()).await.map(drop)
+        self.records.now().delete_one(ticket.document()).await.map(drop)
     }
 }
 

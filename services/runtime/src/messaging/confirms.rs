@@ -7,11 +7,11 @@ use std::{
 };
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, PublisherConfirm,
+    BasicProperties, Confirmation, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 
-use crate::connect::rabbitmq::{ConnectorError, within};
+use crate::connect::rabbitmq::{Channel, ConnectorError, within};
 
 /// How long the broker may take to confirm; a quorum queue that elects a leader takes a second or two.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
@@ -59,8 +59,9 @@ impl ConfirmChannel {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
     }
 
+    /// Whether it takes what is to be published next: it is there, and no newer connection is.
     pub(super) fn is_usable(&self) -> bool {
-        self.channel.status().connected()
+        self.channel.status().connected() && self.channel.is_on_newest()
     }
 
     /// Sends; the confirm comes later. Two sends one after the other arrive in that order.

@@ -16,7 +16,7 @@ use contract::{
 };
 use futures::{FutureExt, StreamExt};
 use lapin::{
-    Channel, ExchangeKind,
+    ExchangeKind,
     message::Delivery,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
@@ -97,6 +97,8 @@ enum Over {
     Stopping,
     /// Nothing has come for a while.
     Idle,
+    /// There is a newer connection.
+    Superseded,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +130,7 @@ impl Consumer {
         while !shutdown.soft().is_cancelled() {
             match self.consume(&shutdown, &handle, &mut backoff).await {
                 Ok(Over::Stopping) => break,
-                Ok(Over::Idle) => {}
+                Ok(Over::Idle | Over::Superseded) => {}
                 Err(error) => {
                     if matches!(error, ConsumeError::Connect(ConnectorError::Timeout)) {
                         // A node may take connections and be stuck all the same: the next connection may lead to another.
@@ -159,8 +161,13 @@ impl Consumer {
         backoff.reset();
 
         let tag = consumer.tag();
-        let mut stopping = std::pin::pin!(shutdown.soft().cancelled());
-        let deliveries = consumer.take_until(&mut stopping);
+        let mut ends = std::pin::pin!(async {
+            tokio::select! {
+                () = shutdown.soft().cancelled() => {}
+                () = channel.superseded() => {}
+            }
+        });
+        let deliveries = consumer.take_until(&mut ends);
         let in_hand = AtomicUsize::new(0);
         let mut at_work = std::pin::pin!(
             deliveries
@@ -181,6 +188,7 @@ impl Consumer {
             match tokio::time::timeout(self.settings.idle, at_work.next()).await {
                 Ok(Some(dealt_with)) => dealt_with?,
                 Ok(None) if shutdown.soft().is_cancelled() => break Over::Stopping,
+                Ok(None) if !channel.is_on_newest() && channel.status().connected() => break Over::Superseded,
                 Ok(None) => return Err(ConsumeError::Ended),
                 Err(_) if in_hand.load(Ordering::Relaxed) == 0 => break Over::Idle,
                 Err(_) => {}
@@ -276,7 +284,7 @@ async fn settle(
 }
 
 /// The number of messages in a queue, for tests, metrics and people.
-pub async fn depth(channel: &Channel, queue: &str) -> Result<u32, lapin::Error> {
+pub async fn depth(channel: &lapin::Channel, queue: &str) -> Result<u32, lapin::Error> {
     let options = lapin::options::QueueDeclareOptions::durable().passive();
     Ok(channel.queue_declare(queue.into(), options, FieldTable::default()).await?.message_count())
 }

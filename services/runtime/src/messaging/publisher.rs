@@ -1,10 +1,13 @@
 //! Publishing events.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use contract::event::{EXCHANGE, Envelope};
 use lapin::{ExchangeKind, PublisherConfirm, options::ExchangeDeclareOptions, types::FieldTable};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 pub use super::confirms::PublishError;
 use super::{
@@ -40,7 +43,12 @@ impl Publisher {
     /// A publisher on the connector's connection.
     #[must_use]
     pub fn new(connector: Connector) -> Self {
-        Self(Arc::new(Inner { connector, channel: Mutex::new(None) }))
+        let changes = connector.changes();
+        let inner = Arc::new(Inner { connector, channel: Mutex::new(None) });
+        if let Ok(handle) = tokio::runtime::Handle::try_current() {
+            handle.spawn(let_go(Arc::downgrade(&inner), changes));
+        }
+        Self(inner)
     }
 
     /// Publishes one event and returns once the broker has confirmed it. After an error it may be there or not: publish it
@@ -115,6 +123,17 @@ impl Publisher {
     async fn forget(&self, failed: &Arc<ConfirmChannel>) {
         let mut channel = self.0.channel.lock().await;
         if channel.as_ref().is_some_and(|current| Arc::ptr_eq(current, failed)) {
+            *channel = None;
+        }
+    }
+}
+
+/// Lets the channel go when there is a newer connection than its own, even if nothing is published for long. Who publishes finishes on it.
+async fn let_go(publisher: Weak<Inner>, mut changes: watch::Receiver<u64>) {
+    while changes.changed().await.is_ok() {
+        let Some(publisher) = publisher.upgrade() else { return };
+        let mut channel = publisher.channel.lock().await;
+        if channel.as_ref().is_some_and(|channel| !channel.is_usable()) {
             *channel = None;
         }
     }

@@ -6,13 +6,13 @@ use std::{collections::HashSet, time::Duration};
 use contract::id::EventId;
 use futures::TryStreamExt as _;
 use mongodb::{
-    Collection, Database,
     bson::{DateTime, Document, doc},
     error::Error,
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Migration;
+use crate::connect::{Collection, Database};
 
 /// How long a lease lasts that is not renewed: what a program that was killed keeps the next one waiting.
 const LEASE: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ impl Ledger {
 
     /// Those that the database has not been through. It may have been through others: of a release that has been left again.
     pub(super) async fn missing<'a>(&self, steps: &'a [Migration]) -> Result<Vec<&'a Migration>, Error> {
-        let taken: Vec<Document> = self.records.find(doc! {}).await?.try_collect().await?;
+        let taken: Vec<Document> = self.records.now().find(doc! {}).await?.try_collect().await?;
         let taken: HashSet<&str> = taken.iter().filter_map(|record| record.get_str("_id").ok()).collect();
         Ok(steps.iter().filter(|step| !taken.contains(step.name)).collect())
     }
@@ -48,14 +48,14 @@ impl Ledger {
     /// Writes down that a migration has been taken.
     pub(super) async fn record(&self, name: &str) -> Result<(), Error> {
         let update = doc! {"$set": {"release": env!("CARGO_PKG_VERSION")}, "$currentDate": {"takenAt": true}};
-        self.records.update_one(doc! {"_id": name}, update).upsert(true).await.map(drop)
+        self.records.now().update_one(doc! {"_id": name}, update).upsert(true).await.map(drop)
     }
 
     /// Takes the lease, unless another run holds it.
     pub(super) async fn take_lease(&self) -> Result<bool, Error> {
         // An upsert cannot compare times of the server, so the document is made first.
         let new = doc! {"$setOnInsert": {"expiresAt": DateTime::from_millis(0)}};
-        self.leases.update_one(lease(), new).upsert(true).await?;
+        self.leases.now().update_one(lease(), new).upsert(true).await?;
         let mut free = lease();
         free.insert("$expr", doc! {"$lt": ["$expiresAt", "$$NOW"]});
         self.extend(free).await
@@ -78,7 +78,7 @@ impl Ledger {
 
     pub(super) async fn give_lease_back(&self) -> Result<(), Error> {
         let over = doc! {"$set": {"expiresAt": DateTime::from_millis(0)}};
-        self.leases.update_one(self.own(), over).await.map(drop)
+        self.leases.now().update_one(self.own(), over).await.map(drop)
     }
 
     fn own(&self) -> Document {
@@ -90,7 +90,7 @@ impl Ledger {
     /// Lets the lease last from now on, if it is as `filter` says.
     async fn extend(&self, filter: Document) -> Result<bool, Error> {
         let update = doc! {"$set": {"holder": &self.holder, "expiresAt": {"$add": ["$$NOW", LEASE_MILLIS]}}};
-        Ok(self.leases.update_one(filter, vec![update]).await?.matched_count == 1)
+        Ok(self.leases.now().update_one(filter, vec![update]).await?.matched_count == 1)
     }
 }
 

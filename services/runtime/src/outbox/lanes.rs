@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use contract::{event::Envelope, id::EventId};
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use mongodb::{
-    Collection, IndexModel,
+    IndexModel,
     bson::{Bson, Document, doc},
     options::IndexOptions,
 };
@@ -25,7 +25,7 @@ use tokio::{
 use super::{RelayError, lease::Lease};
 use crate::{
     clock::Clock,
-    connect::rabbitmq::Backoff,
+    connect::{Collection, rabbitmq::Backoff},
     messaging::{PublishError, Publisher},
     shutdown::Shutdown,
     telemetry::chain,
@@ -84,7 +84,7 @@ impl Lanes {
         clock: Clock,
     ) -> Self {
         let waker = LaneWaker((0..LANES).map(|_| Notify::new()).collect());
-        Self { documents: documents.clone_with_type(), key, publisher, clock, waker }
+        Self { documents: documents.with_type(), key, publisher, clock, waker }
     }
 
     /// What writers call.
@@ -95,12 +95,12 @@ impl Lanes {
 
     /// Publishes until the soft phase of the stop; then once more what there is, and lets the lanes go.
     pub async fn run(self, shutdown: Shutdown) {
-        let database = self.documents.client().database(&self.documents.namespace().db);
+        let database = self.documents.database();
         let holder = EventId::generate().to_string();
         let this = &self;
         join_all((0_i32..).zip(self.waker.0.iter()).map(|(number, notified)| {
             let name = format!("{}/{number}", this.documents.name());
-            let lease = Lease::new(&database, name, holder.clone());
+            let lease = Lease::new(database, name, holder.clone());
             let lane = Lane { lanes: this, number, dead: database.collection("outbox_dead"), lease };
             lane.run(notified, &shutdown)
         }))
@@ -115,6 +115,7 @@ impl Lanes {
             IndexModel::builder().keys(keys).options(options).build()
         };
         self.documents
+            .now()
             .create_indexes([
                 index("outbox_lane", doc! {LANE: 1, "outbox.id": 1}),
                 index("outbox_order", doc! {self.key: 1, "outbox.event.data.seq": 1}),
@@ -194,7 +195,8 @@ impl Lane<'_> {
     /// Keys with events, those that have waited longest first.
     async fn keys(&self) -> Result<Vec<Bson>, RelayError> {
         let filter = doc! {LANE: self.number, "outbox.0": {"$exists": true}};
-        let found = self.lanes.documents.find(filter).projection(doc! {self.lanes.key: 1, "_id": 0});
+        let documents = self.lanes.documents.now();
+        let found = documents.find(filter).projection(doc! {self.lanes.key: 1, "_id": 0});
         let found: Vec<Document> = found.sort(doc! {"outbox.id": 1}).limit(KEYS).await?.try_collect().await?;
         let mut keys: Vec<Bson> = Vec::new();
         for key in found.into_iter().filter_map(|mut document| document.remove(self.lanes.key)) {
@@ -208,7 +210,8 @@ impl Lane<'_> {
     /// The next events of a key, in their order.
     async fn pending(&self, key: &Bson) -> Result<Vec<Pending>, RelayError> {
         let filter = doc! {self.lanes.key: key, "outbox.0": {"$exists": true}};
-        let found = self.lanes.documents.find(filter).projection(doc! {"outbox": 1});
+        let documents = self.lanes.documents.now();
+        let found = documents.find(filter).projection(doc! {"outbox": 1});
         // By the least of a document's numbers.
         let found = found.sort(doc! {"outbox.event.data.seq": 1}).limit(DOCUMENTS);
         let found: Vec<Document> = found.await?.try_collect().await?;
@@ -264,7 +267,7 @@ impl Lane<'_> {
 
     async fn take_out(&self, event: &Pending) -> Result<(), RelayError> {
         let update = doc! {"$pull": {"outbox": {"id": event.envelope.id.to_string()}}};
-        self.lanes.documents.update_one(doc! {"_id": &event.document}, update).await?;
+        self.lanes.documents.now().update_one(doc! {"_id": &event.document}, update).await?;
         Ok(())
     }
 
@@ -274,6 +277,7 @@ impl Lane<'_> {
         tracing::error!(collection, document = %document, reason, "an event became a dead letter");
         let now = mongodb::bson::DateTime::from_millis(self.lanes.clock.now().as_millisecond());
         self.dead
+            .now()
             .insert_one(doc! {
                 "collection": collection,
                 "document": document,
@@ -282,7 +286,7 @@ impl Lane<'_> {
                 "at": now,
             })
             .await?;
-        self.lanes.documents.update_one(doc! {"_id": document}, doc! {"$pull": {"outbox": event}}).await?;
+        self.lanes.documents.now().update_one(doc! {"_id": document}, doc! {"$pull": {"outbox": event}}).await?;
         Ok(())
     }
 }

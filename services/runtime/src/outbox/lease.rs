@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use mongodb::{
-    Collection, Database,
     bson::{DateTime, Document, doc},
     error::{Error, ErrorKind, WriteFailure},
     options::{CollectionOptions, ReturnDocument, WriteConcern},
 };
 use tokio::time::Instant;
+
+use crate::connect::{Collection, Database};
 
 /// How long a lease lasts unless renewed. So long nobody does the work of a process that was killed.
 const LIFE: Duration = Duration::from_secs(15);
@@ -73,7 +74,8 @@ impl Lease {
             "until": {"$cond": [&free, {"$add": ["$$NOW", LIFE_MILLISECONDS]}, "$until"]},
         }};
         let this_one = doc! {"_id": &self.name};
-        let after = self.leases.find_one_and_update(this_one, vec![taken]).upsert(true);
+        let leases = self.leases.now();
+        let after = leases.find_one_and_update(this_one, vec![taken]).upsert(true);
         match after.return_document(ReturnDocument::After).await {
             Ok(lease) => {
                 Ok(lease.is_some_and(|lease| lease.get_str("holder").is_ok_and(|holder| holder == self.holder)))
@@ -88,7 +90,7 @@ impl Lease {
     pub(super) async fn release(&mut self) {
         if self.until.take().is_some() {
             let mine = doc! {"_id": &self.name, "holder": &self.holder};
-            if let Err(error) = self.leases.delete_one(mine).await {
+            if let Err(error) = self.leases.now().delete_one(mine).await {
                 tracing::debug!(lease = self.name, error = error.to_string(), "a lease is left to run out");
             }
         }

@@ -69,7 +69,7 @@ impl UserStore {
     /// Makes the document that transactions meet at.
     pub(super) async fn make_guard(&self) -> Result<(), Error> {
         let guard = doc! {"$setOnInsert": {"writes": 0_i64}};
-        self.guards.update_one(doc! {"_id": ADMINS}, guard).upsert(true).await?;
+        self.guards.now().update_one(doc! {"_id": ADMINS}, guard).upsert(true).await?;
         Ok(())
     }
 
@@ -126,7 +126,9 @@ impl UserStore {
         ) -> futures::future::BoxFuture<'b, Result<Result<R, AdminError>, Error>>,
     ) -> Result<R, AdminError> {
         self.prepare().await?;
-        let mut session = self.users.client().start_session().await?;
+        // It stays until the transaction is over.
+        let users = self.users.now();
+        let mut session = users.client().start_session().await?;
         let transaction =
             session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(WriteConcern::majority());
         transaction.and_run(work, run).await?
@@ -140,11 +142,12 @@ impl UserStore {
             "disabledAt": {"$exists": false},
             "deletedAt": {"$exists": false},
         };
-        Ok(self.users.find_one(others).session(session).await?.is_some())
+        Ok(self.users.within(session).find_one(others).session(session).await?.is_some())
     }
 
     async fn meet_at_guard(&self, session: &mut ClientSession) -> Result<(), Error> {
-        self.guards.update_one(doc! {"_id": ADMINS}, doc! {"$inc": {"writes": 1_i64}}).session(session).await?;
+        let guards = self.guards.within(session);
+        guards.update_one(doc! {"_id": ADMINS}, doc! {"$inc": {"writes": 1_i64}}).session(session).await?;
         Ok(())
     }
 }
@@ -166,7 +169,8 @@ struct ChangeStanding<'a> {
 impl ChangeStanding<'_> {
     async fn run(&self, session: &mut ClientSession) -> Result<Result<Account, AdminError>, Error> {
         self.users.meet_at_guard(session).await?;
-        let Some(before) = self.users.users.find_one(living(self.id)).session(&mut *session).await? else {
+        let users = self.users.users.within(session);
+        let Some(before) = users.find_one(living(self.id)).session(&mut *session).await? else {
             return Ok(Err(AdminError::NotFound));
         };
         let before = Account::from(before);
@@ -183,7 +187,7 @@ impl ChangeStanding<'_> {
             return Ok(Err(AdminError::LastAdmin));
         }
         let Some((act, update)) = self.change(&before)? else { return Ok(Ok(before)) };
-        self.users.users.update_one(living(self.id), update).session(&mut *session).await?;
+        users.update_one(living(self.id), update).session(&mut *session).await?;
         let entry = Entry::new(self.actor, act, self.id, self.now);
         self.audit.add_within(&entry, session).await?;
         Ok(Ok(before))
@@ -219,7 +223,7 @@ struct Delete<'a> {
 impl Delete<'_> {
     async fn run(&self, session: &mut ClientSession) -> Result<Result<(), AdminError>, Error> {
         self.users.meet_at_guard(session).await?;
-        let documents = self.users.collection();
+        let documents = self.users.collection().within(session);
         let Some(document) = documents.find_one(living(self.id)).session(&mut *session).await? else {
             return Ok(Err(AdminError::NotFound));
         };

@@ -76,6 +76,7 @@ impl Notifications {
         let (due_at, attempts) = (way.path("dueAt"), way.path("attempts"));
         let claimed = self
             .records
+            .now()
             .find_one_and_update(
                 doc! {&due_at: {"$lte": stored(now)}},
                 doc! {"$set": {&due_at: stored(later(now, lease))}, "$inc": {attempts: 1}},
@@ -98,7 +99,7 @@ impl Notifications {
     /// When the next is due, if there is one.
     pub async fn next_due(&self, way: Way) -> Result<Option<Timestamp>, Error> {
         let due_at = way.path("dueAt");
-        let next = self.records.find_one(doc! {&due_at: {"$exists": true}}).sort(doc! {&due_at: 1}).await?;
+        let next = self.records.now().find_one(doc! {&due_at: {"$exists": true}}).sort(doc! {&due_at: 1}).await?;
         Ok(next.and_then(|record| way.of(&record).map(|due| restored(due.due_at))))
     }
 
@@ -116,7 +117,7 @@ impl Notifications {
             Some(reason) => doc! {given_up: {"at": stored(now), "reason": reason}},
         };
         let change = doc! {"$set": outcome, "$unset": {way.field(): ""}};
-        self.records.update_one(doc! {"_id": id.to_string()}, change).await?;
+        self.records.now().update_one(doc! {"_id": id.to_string()}, change).await?;
         Ok(())
     }
 
@@ -126,14 +127,14 @@ impl Notifications {
         if afresh {
             set.extend(doc! {way.path("since"): stored(until), way.path("attempts"): 0});
         }
-        self.records.update_one(still_due(way, id), doc! {"$set": set}).await?;
+        self.records.now().update_one(still_due(way, id), doc! {"$set": set}).await?;
         Ok(())
     }
 
     /// Records that a device need not be tried again: it has the notification, or never will.
     pub async fn done_with(&self, id: NotificationId, device: DeviceId) -> Result<(), Error> {
         let change = doc! {"$addToSet": {Way::Push.path("done"): device.to_string()}};
-        self.records.update_one(still_due(Way::Push, id), change).await?;
+        self.records.now().update_one(still_due(Way::Push, id), change).await?;
         Ok(())
     }
 }

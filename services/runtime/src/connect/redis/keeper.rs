@@ -10,7 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Reports;
 use super::route::{Route, Way};
+use crate::connect::credential::{Credential, Generation, Source};
 use crate::connect::rabbitmq::Backoff;
+use crate::telemetry::chain;
 
 /// How long an attempt to connect may take, all of it.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -44,6 +46,34 @@ pub(super) struct Link {
     pub(super) client: Client,
     /// How it was found.
     pub(super) way: Way,
+    /// What it goes by.
+    pub(super) by: Arc<By>,
+}
+
+/// What a connection goes by. It is used as long as somebody holds this.
+#[derive(Debug)]
+pub(super) struct By {
+    credential: Credential,
+    _generation: Arc<Generation>,
+}
+
+impl By {
+    pub(super) fn new(credential: Credential, generation: Arc<Generation>) -> Self {
+        Self { credential, _generation: generation }
+    }
+
+    /// Whether it is the same credential.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.credential == other.credential
+    }
+}
+
+/// Why a connection is not kept any longer.
+enum End {
+    /// It is no good any more, for this reason.
+    Over(&'static str),
+    /// The file says otherwise by now.
+    Moved(Credential),
 }
 
 impl State {
@@ -72,21 +102,41 @@ pub(super) async fn keep(mut route: Route, state: watch::Sender<State>, reports:
             Ok((client, connection, way)) => {
                 number += 1;
                 tracing::info!(server = %way, "connected to Redis");
-                let link = Link { number, connection, client, way };
+                let mut link = Link { number, connection, client, way, by: reports.by(&route) };
                 state.send_replace(State::Up(link.clone()));
                 route.hurry(false);
                 backoff.reset();
-                tokio::select! {
-                    () = state.closed() => return,
-                    reason = end_of(&link, &mut route, &reports) => {
-                        tracing::warn!(server = %link.way, reason, "the connection to Redis is over; looking for the master");
+                let reason = loop {
+                    let end = tokio::select! {
+                        () = state.closed() => return,
+                        end = end_of(&link, &mut route, &reports) => end,
+                    };
+                    let credential = match end {
+                        End::Over(reason) => break reason,
+                        End::Moved(credential) => credential,
+                    };
+                    // Who works by the old connection finishes there; it is closed with the last of them.
+                    match another(&route, credential).await {
+                        Ok((fresh, (client, connection, way))) => {
+                            route = fresh;
+                            number += 1;
+                            tracing::info!(server = %way, "connected to Redis by another URL");
+                            link = Link { number, connection, client, way, by: reports.by(&route) };
+                            state.send_replace(State::Up(link.clone()));
+                            route.hurry(false);
+                        }
+                        // It is tried again at the next look.
+                        Err(error) => {
+                            tracing::warn!(error, "another URL of Redis does not work; keeping the old one");
+                        }
                     }
-                }
+                };
+                tracing::warn!(server = %link.way, reason, "the connection to Redis is over; looking for the master");
                 state.send_replace(State::Connecting);
             }
             Err(error) => {
                 if !matches!(*state.borrow(), State::Down(_)) {
-                    tracing::warn!(error = crate::telemetry::chain(&error), "there is no Redis; trying again");
+                    tracing::warn!(error = chain(&error), "there is no Redis; trying again");
                 }
                 state.send_replace(State::Down(error));
                 let pause = backoff.failed().min(LONGEST_PAUSE);
@@ -100,19 +150,34 @@ pub(super) async fn keep(mut route: Route, state: watch::Sender<State>, reports:
     }
 }
 
-/// Waits until a connection is no good any more, and says why.
-async fn end_of(link: &Link, route: &mut Route, reports: &Reports) -> &'static str {
+/// A connection by another credential, while the one before is still there.
+async fn another(
+    route: &Route,
+    credential: Credential,
+) -> Result<(Route, (Client, MultiplexedConnection, Way)), String> {
+    let mut fresh = route.another(credential).map_err(|error| chain(&error))?;
+    fresh.hurry(true);
+    let opened = timeout(ATTEMPT, fresh.open()).await.unwrap_or_else(|_| Err(late()));
+    let opened = opened.map_err(|error| chain(&error))?;
+    Ok((fresh, opened))
+}
+
+/// Waits until a connection is no good any more, or another is wanted, and says why.
+async fn end_of(link: &Link, route: &mut Route, reports: &Reports) -> End {
     let mut lost = reports.lost.subscribe();
+    let (source, used): (Source, Credential) = (route.source().clone(), route.credential().clone());
+    let mut moved = std::pin::pin!(source.differs(&used));
     loop {
         tokio::select! {
-            () = broke(&mut lost, link) => return BROKE,
-            () = route.left(&link.way) => return "the sentinels name another master",
+            () = broke(&mut lost, link) => return End::Over(BROKE),
+            () = route.left(&link.way) => return End::Over("the sentinels name another master"),
+            credential = &mut moved => return End::Moved(credential),
             () = reports.doubt.notified() => {
                 if !route.leads_to_master(&mut link.connection.clone()).await {
-                    return "its server is master no more";
+                    return End::Over("its server is master no more");
                 }
                 tokio::select! {
-                    () = broke(&mut lost, link) => return BROKE,
+                    () = broke(&mut lost, link) => return End::Over(BROKE),
                     () = sleep(DOUBT_EVERY) => {}
                 }
             }

@@ -11,6 +11,7 @@ use contract::redis_url::{RedisUrl, SentinelUrl};
 
 use super::sentinels::{Sentinels, View};
 use crate::config;
+use crate::connect::credential::{Credential, Source};
 use crate::connect::{ConnectError, secret};
 
 /// How long a server may take to be found and to let us in.
@@ -20,8 +21,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The way to the master, as the URL file has it.
 pub(super) struct Route {
-    settings: config::Redis,
-    url: String,
+    authority_file: Option<PathBuf>,
+    source: Source,
+    credential: Credential,
     kind: Kind,
 }
 
@@ -66,9 +68,29 @@ impl fmt::Display for Way {
 
 impl Route {
     pub(super) fn load(settings: &config::Redis) -> Result<Self, ConnectError> {
-        let url = secret(&settings.url_file)?;
-        let kind = Kind::new(&url, settings.authority_file.as_ref())?;
-        Ok(Self { settings: settings.clone(), url, kind })
+        let source = Source::new(&settings.url_file);
+        let credential = source.read()?;
+        Self::by(credential, source, settings.authority_file.clone())
+    }
+
+    fn by(credential: Credential, source: Source, authority_file: Option<PathBuf>) -> Result<Self, ConnectError> {
+        let kind = Kind::new(&credential.text, authority_file.as_ref())?;
+        Ok(Self { authority_file, source, credential, kind })
+    }
+
+    /// The way as the file has it by now.
+    pub(super) fn another(&self, credential: Credential) -> Result<Self, ConnectError> {
+        Self::by(credential, self.source.clone(), self.authority_file.clone())
+    }
+
+    /// What it goes by.
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Where that comes from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Connects to the master.
@@ -123,15 +145,15 @@ impl Route {
 
     /// Goes by the file's present content. What cannot be used is logged, and the old way stays.
     fn reload(&mut self) {
-        let fresh = secret(&self.settings.url_file).and_then(|url| {
-            let kind = (url != self.url).then(|| Kind::new(&url, self.settings.authority_file.as_ref())).transpose()?;
-            Ok(kind.map(|kind| (url, kind)))
-        });
+        let fresh = self
+            .source
+            .read()
+            .and_then(|credential| (credential != self.credential).then(|| self.another(credential)).transpose());
         match fresh {
             Ok(None) => {}
-            Ok(Some((url, kind))) => {
+            Ok(Some(fresh)) => {
                 tracing::info!("the URL of Redis has changed");
-                (self.url, self.kind) = (url, kind);
+                *self = fresh;
             }
             Err(error) => {
                 tracing::warn!(error = crate::telemetry::chain(&error), "the URL of Redis cannot be read again");

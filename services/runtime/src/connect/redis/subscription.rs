@@ -1,5 +1,6 @@
 //! A subscription that goes on when the master changes or the connection breaks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::{PubSubSink, PubSubStream};
@@ -8,7 +9,7 @@ use futures::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
-use super::keeper::{Link, State};
+use super::keeper::{By, Link, State};
 use super::route::Way;
 use crate::connect::rabbitmq::Backoff;
 
@@ -37,9 +38,18 @@ pub enum Heard {
     Message(Msg),
 }
 
+/// Why a connection is not listened on any longer.
+enum Over {
+    /// It goes by a credential that another has taken the place of.
+    Moved,
+    /// For this reason.
+    Because(String),
+}
+
 /// A connection on which it is listened.
 struct Live {
     way: Way,
+    by: Arc<By>,
     sink: PubSubSink,
     stream: PubSubStream,
     pings: Interval,
@@ -57,7 +67,18 @@ impl Subscription {
             let over = match &mut self.live {
                 Some(live) => match live.hear(&mut self.state).await {
                     Ok(message) => return Heard::Message(message),
-                    Err(over) => over,
+                    Err(Over::Moved) => {
+                        // The new one is there before the old one goes, and what the old one heard meanwhile is not.
+                        let since = Instant::now();
+                        match self.join().await {
+                            Ok(live) => {
+                                self.live = Some(live);
+                                return Heard::Joined(since.elapsed());
+                            }
+                            Err(error) => error.to_string(),
+                        }
+                    }
+                    Err(Over::Because(reason)) => reason,
                 },
                 None => match self.join().await {
                     Ok(live) => {
@@ -88,22 +109,22 @@ impl Subscription {
         let (sink, stream) = timeout(PATIENCE, joined).await.unwrap_or_else(|_| Err(late()))?;
         let mut pings = interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Live { way: link.way, sink, stream, pings })
+        Ok(Live { way: link.way, by: link.by, sink, stream, pings })
     }
 }
 
 impl Live {
     /// The next message, or why there will be none.
-    async fn hear(&mut self, state: &mut watch::Receiver<State>) -> Result<Msg, String> {
+    async fn hear(&mut self, state: &mut watch::Receiver<State>) -> Result<Msg, Over> {
         loop {
             tokio::select! {
                 biased;
-                message = self.stream.next() => return message.ok_or_else(|| "the connection was closed".to_owned()),
-                () = elsewhere(state, &self.way) => return Err("another server is master".to_owned()),
+                message = self.stream.next() => return message.ok_or_else(|| Over::Because("the connection was closed".to_owned())),
+                over = elsewhere(state, &self.way, &self.by) => return Err(over),
                 _ = self.pings.tick() => match timeout(PATIENCE, self.sink.ping::<::redis::Value>()).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return Err(error.to_string()),
-                    Err(_) => return Err(late().to_string()),
+                    Ok(Err(error)) => return Err(Over::Because(error.to_string())),
+                    Err(_) => return Err(Over::Because(late().to_string())),
                 },
             }
         }
@@ -129,11 +150,18 @@ async fn up(state: &mut watch::Receiver<State>) -> Link {
     }
 }
 
-/// Waits until the shared connection leads to another server than `way`.
-async fn elsewhere(state: &mut watch::Receiver<State>, way: &Way) {
-    let elsewhere = |state: &State| matches!(state, State::Up(link) if !link.way.is_same_server(way));
-    if state.wait_for(elsewhere).await.is_err() {
-        std::future::pending::<()>().await;
+/// Waits until the shared connection leads to another server than `way`, or goes by another credential.
+async fn elsewhere(state: &mut watch::Receiver<State>, way: &Way, by: &By) -> Over {
+    let is_there = |link: &Link| link.way.is_same_server(way) && link.by.is_same(by);
+    let is_same_server = match state.wait_for(|state| matches!(state, State::Up(link) if !is_there(link))).await {
+        Ok(found) => Some(matches!(&*found, State::Up(link) if link.way.is_same_server(way))),
+        Err(_) => None,
+    };
+    match is_same_server {
+        Some(true) => Over::Moved,
+        Some(false) => Over::Because("another server is master".to_owned()),
+        // The keeper is gone with the runtime.
+        None => std::future::pending().await,
     }
 }
 
