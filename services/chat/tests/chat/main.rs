@@ -15,6 +15,7 @@ mod losses;
 mod mentions;
 mod model;
 mod openapi;
+mod opensearch;
 mod platform;
 mod replicas;
 mod rest;

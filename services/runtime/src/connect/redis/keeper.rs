@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Reports;
 use super::route::{Route, Way};
-use crate::connect::rabbitmq::Backoff;
+use crate::backoff::Backoff;
 
 /// How long an attempt to connect may take, all of it.
 const ATTEMPT: Duration = Duration::from_secs(3);
