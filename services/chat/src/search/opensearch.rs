@@ -4,8 +4,8 @@
 //! no source: what is there can be found by and not be read back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -88,12 +88,15 @@ struct Inner {
     alias: String,
 }
 
+/// Clients, by whom they trust.
 #[derive(Debug)]
-enum Http {
-    /// Trusts whom the system trusts.
-    System(Client),
-    /// Trusts the authorities of a file.
-    Own(Watched<Client>),
+struct Http {
+    /// Whom the system trusts.
+    system: Client,
+    /// Where authorities may be that are trusted in their place.
+    authorities: Option<PathBuf>,
+    /// Those authorities, once they have been seen.
+    own: OnceLock<Watched<Client>>,
 }
 
 /// Why the way cannot be described.
@@ -114,12 +117,10 @@ impl OpenSearch {
             (Some(username), Some(password)) => Some((Watched::load(username, line)?, Watched::load(password, line)?)),
             _ => None,
         };
-        // As the Secret has it, beside the password, or not.
+        // Beside the password, where the Secret has it.
         let authorities = settings.password_file.as_deref().map(|password| password.with_file_name("ca.crt"));
-        let http = match authorities.filter(|path| Path::exists(path)) {
-            Some(path) => Http::Own(Watched::load(path, trusting)?),
-            None => Http::System(builder().build()?),
-        };
+        let http = Http { system: builder().build()?, authorities, own: OnceLock::new() };
+        http.client()?;
         let (endpoint, alias) = (settings.endpoint.trim_end_matches('/'), settings.index.clone());
         let (url, index_url) = (format!("{endpoint}/{alias}"), format!("{endpoint}/{alias}-v1"));
         Ok(Self(Arc::new(Inner { http, login, url, index_url, alias })))
@@ -153,7 +154,7 @@ impl OpenSearch {
         type Found = BTreeMap<String, Index>;
         // Asked for by the alias: an index that has lost it cannot be used.
         let url = format!("{}/_settings/index.uuid", self.0.url);
-        match self.ask::<Found>(self.request(Method::GET, &url).timeout(PATIENCE)).await {
+        match self.ask::<Found>(self.request(Method::GET, &url)?.timeout(PATIENCE)).await {
             Ok(found) if found.contains_key(&self.0.alias) => {
                 let alias = &self.0.alias;
                 Err(OpenSearchError::Refused(format!("{alias:?} is an index, and not an alias of one: delete it")))
@@ -175,7 +176,7 @@ impl OpenSearch {
                 "properties": {"conversation": keyword, "message": {"type": "keyword"}, "tokens": keyword},
             },
         });
-        let request = self.request(Method::PUT, &self.0.index_url).timeout(BULK_PATIENCE).json(&body);
+        let request = self.request(Method::PUT, &self.0.index_url)?.timeout(BULK_PATIENCE).json(&body);
         self.ask::<Value>(request).await.map(drop)
     }
 
@@ -197,7 +198,7 @@ impl OpenSearch {
         }
         let url =
             format!("{}/_bulk?require_alias=true&filter_path=items.*.status,items.*.error.type,error.type", self.0.url);
-        let request = self.request(Method::POST, &url).timeout(BULK_PATIENCE);
+        let request = self.request(Method::POST, &url)?.timeout(BULK_PATIENCE);
         let request = request.header("content-type", "application/x-ndjson").body(lines(entries));
         let written: Written = self.ask(request).await?;
         let mut never = 0;
@@ -242,20 +243,18 @@ impl OpenSearch {
         // Nothing is found in part: a shard that does not answer would hide messages.
         let url =
             format!("{}/_search?allow_partial_search_results=false&filter_path=hits.hits._id,error.type", self.0.url);
-        let request = self.request(Method::POST, &url).timeout(PATIENCE).json(&query(wanted, before, limit));
+        let request = self.request(Method::POST, &url)?.timeout(PATIENCE).json(&query(wanted, before, limit));
         let found: Found = self.ask(request).await?;
         Ok(found.hits.hits.into_iter().map(|hit| hit.id).collect())
     }
 
-    fn request(&self, method: Method, url: &str) -> RequestBuilder {
-        let request = match &self.0.http {
-            Http::System(client) => client.request(method, url),
-            Http::Own(client) => client.get().request(method, url),
-        };
-        match &self.0.login {
+    fn request(&self, method: Method, url: &str) -> Result<RequestBuilder, OpenSearchError> {
+        let client = self.0.http.client().map_err(|error| OpenSearchError::Unreachable(chain(&error)))?;
+        let request = client.request(method, url);
+        Ok(match &self.0.login {
             None => request,
             Some((username, password)) => request.basic_auth(username.get(), Some(password.get())),
-        }
+        })
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, OpenSearchError> {
@@ -272,6 +271,21 @@ impl OpenSearch {
             }
             StatusCode::NOT_FOUND => Err(OpenSearchError::NoIndex),
             _ => Err(OpenSearchError::Refused(format!("{status} {}", fault(&body).kind))),
+        }
+    }
+}
+
+impl Http {
+    fn client(&self) -> Result<Client, WatchedError> {
+        if let Some(own) = self.own.get() {
+            return Ok(own.get().as_ref().clone());
+        }
+        match self.authorities.as_deref().filter(|path| path.exists()) {
+            None => Ok(self.system.clone()),
+            Some(path) => {
+                let own = Watched::load(path, trusting)?;
+                Ok(self.own.get_or_init(|| own).get().as_ref().clone())
+            }
         }
     }
 }
