@@ -59,7 +59,7 @@ pub use load::{Load, Request};
 pub use mongodb::MongoDb;
 pub use nginx::Listens;
 pub use object_storage::ObjectStorage;
-pub use opensearch::{OpenSearch, opensearch_files};
+pub use opensearch::OpenSearch;
 pub use program::Program;
 pub use rabbitmq::{QueueNodes, RabbitMq, RabbitMqCluster};
 pub use redis::Redis;

@@ -2,7 +2,7 @@
 
 mod install;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -14,8 +14,6 @@ use ureq::Agent;
 use crate::instance::Instance;
 use crate::ports::Port;
 use crate::shared;
-
-pub use install::opensearch as opensearch_files;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,6 +29,17 @@ impl OpenSearch {
     pub const USER: &str = "chat";
     /// The user's password.
     pub const PASSWORD: &str = "a password for tests";
+
+    /// What tells one state of [`Self::files`] from another.
+    #[must_use]
+    pub fn version() -> String {
+        install::version()
+    }
+
+    /// What it is made of: a folder with `classes` and `lib`, the class path of the Java program `Server`.
+    pub fn files() -> Result<PathBuf> {
+        install::opensearch()
+    }
 
     /// The one that all tests of a process share. Use an index of one's own.
     ///

@@ -40,6 +40,8 @@ enum Ingredient {
     MongoDb,
     /// An npm package with what it needs.
     Npm(&'static str),
+    /// `OpenSearch` out of Maven packages, and the program that starts it.
+    OpenSearch,
 }
 
 /// Made of packages: they can be built while the Go programs are compiled.
@@ -76,6 +78,13 @@ const COMPILED: [Image; 5] = [
 /// For the scenarios that ask for it by name: no node holds it beforehand.
 pub const TRAEFIK: Image =
     Image { name: "docker.io/library/traefik:v3.7.13", folder: "traefik", ingredient: Ingredient::Tool(&go::TRAEFIK) };
+
+/// Likewise.
+pub const OPENSEARCH: Image = Image {
+    name: "docker.io/opensearchproject/opensearch:2.19.6",
+    folder: "opensearch",
+    ingredient: Ingredient::OpenSearch,
+};
 
 const KUBERNETES: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
@@ -139,10 +148,12 @@ pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> R
     ensure_all(cache, progress, docker, &COMPILED)
 }
 
-/// Builds [`TRAEFIK`], and first the program in it, which takes many minutes.
-pub fn ensure_traefik(cache: &Cache, progress: &Progress, docker: &Docker) -> Result<()> {
-    go::ensure(cache, progress, &go::TRAEFIK)?;
-    ensure_all(cache, progress, docker, &[TRAEFIK])
+/// Builds an image that no node holds beforehand, and first the program in it, which may take many minutes.
+pub fn ensure_on_demand(cache: &Cache, progress: &Progress, docker: &Docker, image: Image) -> Result<()> {
+    if let Ingredient::Tool(tool) = image.ingredient {
+        go::ensure(cache, progress, tool)?;
+    }
+    ensure_all(cache, progress, docker, &[image])
 }
 
 /// Two at a time: while one waits for a registry, the other unpacks.
@@ -184,6 +195,7 @@ impl Ingredient {
             Self::Kubernetes => go::kubernetes_place(cache)?.display().to_string(),
             Self::MongoDb => MONGODB_WHEEL.to_owned(),
             Self::Npm(package) => package.to_owned(),
+            Self::OpenSearch => servers::OpenSearch::version(),
         })
     }
 
@@ -208,6 +220,7 @@ impl Ingredient {
                     .log(log)
                     .execute()
             }
+            Self::OpenSearch => copy_tree(&servers::OpenSearch::files()?, &context.join("opensearch")),
         }
     }
 }

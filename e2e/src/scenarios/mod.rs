@@ -29,6 +29,7 @@ mod neighbours;
 mod network;
 mod notifications;
 mod object_storage;
+mod on_demand;
 mod onlooker;
 mod operator;
 mod people;
@@ -45,6 +46,7 @@ mod rights;
 mod rolling;
 mod rotation;
 mod scaling;
+mod search;
 pub(crate) mod site;
 mod socket;
 mod stage;
@@ -198,6 +200,7 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
+    search::messages_are_found_by_way_of_opensearch_which_holds_no_word_of_them,
 ];
 
 /// Runs `scenarios` one after the other, printing how each went.

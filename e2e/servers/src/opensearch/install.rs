@@ -16,12 +16,16 @@ const RECIPE: [(&str, &str); 2] = [("pom.xml", include_str!("pom.xml")), ("Serve
 const PROGRAMS: [&str; 3] = ["java", "javac", "mvn"];
 const PACKAGES: [&str; 2] = ["default-jdk-headless", "maven"];
 
-/// A folder with `classes` and `lib`, the class path of the program `Server`.
-pub fn opensearch() -> Result<PathBuf> {
+/// That of the server, and what tells one recipe from another.
+pub(super) fn version() -> String {
     let digest = RECIPE.iter().fold(Sha256::new(), |digest, (_, text)| digest.chain_update(text)).finalize();
-    let version = format!("{VERSION}-{}", &hex::encode(digest)[..8]);
+    format!("{VERSION}-{}", &hex::encode(digest)[..8])
+}
+
+/// A folder with `classes` and `lib`, the class path of the program `Server`.
+pub(super) fn opensearch() -> Result<PathBuf> {
     need_programs()?;
-    cache::installed("opensearch", &version, |folder| {
+    cache::installed("opensearch", &version(), |folder| {
         for (name, text) in RECIPE {
             fs::write(folder.join(name), text)?;
         }

@@ -7,16 +7,15 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{LIVE_WITHIN, Restored};
-use crate::cluster::Cluster;
 use crate::offline::{go, images as offline};
-use crate::progress::Progress;
 use crate::scenarios::Stage;
 use crate::scenarios::forward::Forward;
+use crate::scenarios::on_demand;
 use crate::scenarios::onlooker::Onlooker;
 use crate::scenarios::people::{text, unique};
 use crate::scenarios::rest::Rest;
 use crate::scenarios::wait::until;
-use crate::{images, source};
+use crate::source;
 
 const NAMESPACE: &str = "traefik";
 /// The Gateway, in the platform's namespace.
@@ -153,7 +152,7 @@ struct Traefik<'a> {
 
 impl<'a> Traefik<'a> {
     fn install(stage: &'a Stage) -> Result<Self> {
-        put_image(&stage.cluster)?;
+        on_demand::put_image(&stage.cluster, offline::TRAEFIK)?;
         let (module, version) = go::GATEWAY_API;
         let definitions = go::directory_of(module, version)?.join("config/crd/standard").display().to_string();
         let manifest = fs::read_to_string(source::root()?.join("e2e/manifests/traefik.yaml"))?;
@@ -175,17 +174,4 @@ impl Drop for Traefik<'_> {
         let _ = self.stage.cluster.kubectl_command(delete).input(&self.manifest).execute();
         let _ = self.stage.cluster.kubectl(["delete", "--ignore-not-found", "--filename", &self.definitions]);
     }
-}
-
-/// Puts the image into the nodes: pulled where that can be, else built.
-fn put_image(cluster: &Cluster) -> Result<()> {
-    let (cache, engine) = (cluster.cache(), cluster.engine());
-    let progress = Progress::new(cache.logs());
-    let name = offline::TRAEFIK.name.to_owned();
-    if engine.offline.is_some() {
-        offline::ensure_traefik(cache, &progress, &engine.docker)?;
-    } else {
-        engine.docker.run().args(["pull", "--quiet", &name]).execute()?;
-    }
-    images::load(cluster, &[name], &progress).map(drop)
 }
