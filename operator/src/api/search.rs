@@ -46,7 +46,7 @@ pub struct OpenSearch {
     pub endpoint: String,
 
     /// Secret in the same namespace with the keys username and password, and ca.crt where the server's certificate is of an authority of
-    /// its own. The user needs the rights of index_management and of reading and writing at the index, and at names that begin with it.
+    /// its own. The user has to be let make, read and write index, and index with -v1 at its end.
     /// What is put there anew is read within two minutes, and nothing restarts. Default: the server wants no log-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretRef>,

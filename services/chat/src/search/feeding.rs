@@ -246,6 +246,8 @@ impl Feeding {
             }
         }
         if !index.complete {
+            // Else what was written last would not be found yet.
+            self.opensearch.refresh().await?;
             self.note(&index.id, true).await?;
             index.complete = true;
             tracing::info!(index = index.id, "OpenSearch holds everything and is searched from now on");

@@ -11,7 +11,7 @@ use contract::id::{ConversationId, MessageId};
 use mongodb::bson::Binary;
 
 pub use feeding::Feeding;
-pub use opensearch::{OpenSearch, OpenSearchError};
+pub use opensearch::{OpenSearch, OpenSearchError, OpenSearchSettingsError};
 pub use upkeep::keep_token_index;
 
 use crate::store::{Store, StoreError, StoredMessage};

@@ -218,6 +218,12 @@ impl OpenSearch {
         Ok(never)
     }
 
+    /// Makes everything that was written findable at once; else it is so after a second.
+    pub(super) async fn refresh(&self) -> Result<(), OpenSearchError> {
+        let request = self.request(Method::POST, &format!("{}/_refresh", self.0.url))?.timeout(BULK_PATIENCE);
+        self.ask::<Value>(request).await.map(drop)
+    }
+
     /// Ids of messages that have all tokens of one of the conversations, older than `before`, newest first.
     pub(super) async fn find(
         &self,
