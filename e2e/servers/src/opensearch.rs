@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::Agent;
 
@@ -39,6 +41,12 @@ impl OpenSearch {
     /// What it is made of: a folder with `classes` and `lib`, the class path of the Java program `Server`.
     pub fn files() -> Result<PathBuf> {
         install::opensearch()
+    }
+
+    /// What the user shows: basic authentication (RFC 7617).
+    #[must_use]
+    pub fn authorization() -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", Self::USER, Self::PASSWORD)))
     }
 
     /// The one that all tests of a process share. Use an index of one's own.
@@ -103,13 +111,19 @@ impl OpenSearch {
 
     /// Makes everything that was written findable, and gives how many documents an index has.
     pub fn count(&self, index: &str) -> Result<u64> {
-        agent().post(format!("{}/{index}/_refresh", self.endpoint)).header("authorization", login()).send_empty()?;
+        agent()
+            .post(format!("{}/{index}/_refresh", self.endpoint))
+            .header("authorization", OpenSearch::authorization())
+            .send_empty()?;
         self.get(&format!("/{index}/_count"))?["count"].as_u64().context("no count")
     }
 
     /// Deletes an index, as somebody who does not know what it is good for.
     pub fn delete(&self, index: &str) -> Result<()> {
-        agent().delete(format!("{}/{index}", self.endpoint)).header("authorization", login()).call()?;
+        agent()
+            .delete(format!("{}/{index}", self.endpoint))
+            .header("authorization", OpenSearch::authorization())
+            .call()?;
         Ok(())
     }
 
@@ -130,13 +144,7 @@ impl OpenSearch {
 }
 
 fn get(url: &str) -> Result<Value> {
-    Ok(agent().get(url).header("authorization", login()).call()?.body_mut().read_json()?)
-}
-
-fn login() -> String {
-    use base64::Engine as _;
-    let login = format!("{}:{}", OpenSearch::USER, OpenSearch::PASSWORD);
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(login))
+    Ok(agent().get(url).header("authorization", OpenSearch::authorization()).call()?.body_mut().read_json()?)
 }
 
 fn agent() -> Agent {
