@@ -17,6 +17,7 @@ use crate::store::Searched;
 const MOST_WORDS: usize = 16;
 /// Longest query, in characters.
 const LONGEST_QUERY: usize = 256;
+
 impl Messages {
     /// Messages that hold all words of a query, in the reader's conversations or one of them, older than `before`, newest first; at most `limit`.
     pub async fn search(

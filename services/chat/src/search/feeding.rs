@@ -172,17 +172,16 @@ impl Feeding {
     async fn recognise(&self) -> Result<(String, bool), FeedingError> {
         let place = self.opensearch.place();
         let known = self.store.index_state(place).await?;
-        let id = match self.opensearch.id().await? {
-            Some(id) => id,
-            None => {
-                // Before it is there, or for a moment an empty one would be searched.
-                if let Some(known) = known.clone().filter(|known| known.complete) {
-                    tracing::warn!(index = known.index, "the index in OpenSearch is gone; making and filling another");
-                    self.store.set_index_state(&IndexState { complete: false, ..known }).await?;
-                }
-                self.opensearch.create().await?;
-                self.opensearch.id().await?.ok_or(OpenSearchError::NoIndex)?
+        let id = if let Some(id) = self.opensearch.id().await? {
+            id
+        } else {
+            // Before it is there, or for a moment an empty one would be searched.
+            if let Some(known) = known.clone().filter(|known| known.complete) {
+                tracing::warn!(index = known.index, "the index in OpenSearch is gone; making and filling another");
+                self.store.set_index_state(&IndexState { complete: false, ..known }).await?;
             }
+            self.opensearch.create().await?;
+            self.opensearch.id().await?.ok_or(OpenSearchError::NoIndex)?
         };
         let complete = known.is_some_and(|known| known.index == id && known.complete);
         if !complete {

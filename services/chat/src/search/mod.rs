@@ -1,4 +1,4 @@
-//! Where messages are looked for by the tokens of their words: in `MongoDB`, or in an `OpenSearch` that is [fed](feeding) from there.
+//! Where messages are looked for by the tokens of their words: in `MongoDB`, or in an `OpenSearch` that is fed from there.
 //!
 //! Whoever finds them, only ids come from there. Who may read what, what a message says and whether it holds the words is decided by
 //! [`Messages::search`](crate::messages::Messages::search), from what `MongoDB` has.
