@@ -45,7 +45,7 @@ pub(super) fn messages_are_found_by_way_of_opensearch_which_holds_no_word_of_the
         |message: &Value| Ok::<_, anyhow::Error>(format!("{}/{}", messages(&conversation), text(message, "id")?));
     let after = format!("{edited} after");
     stage.rest.json("PATCH", &path(&before)?, &ada.access_token, &json!({"text": after}))?.expect(200)?;
-    let answer = stage.rest.json("DELETE", &path(&gone)?, &ada.access_token, &Value::Null)?;
+    let answer = stage.rest.json("DELETE", &path(&gone)?, &ada.access_token, &json!({}))?;
     ensure!((200..300).contains(&answer.status), "deleting is answered {}", answer.status);
     finds(stage, &ben, &new, &[&new])?;
     finds(stage, &ben, &format!("{edited}%20after"), &[&after])?;
