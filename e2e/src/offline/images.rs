@@ -40,6 +40,8 @@ enum Ingredient {
     MongoDb,
     /// An npm package with what it needs.
     Npm(&'static str),
+    /// `OpenSearch` out of Maven packages, and the program that starts it.
+    OpenSearch,
 }
 
 /// Made of packages: they can be built while the Go programs are compiled.
@@ -88,6 +90,13 @@ pub const TEST_ADAPTER: Image = Image {
 /// Likewise.
 pub const TRAEFIK: Image =
     Image { name: "docker.io/library/traefik:v3.7.13", folder: "traefik", ingredient: Ingredient::Tool(&go::TRAEFIK) };
+
+/// Likewise.
+pub const OPENSEARCH: Image = Image {
+    name: "docker.io/opensearchproject/opensearch:2.19.6",
+    folder: "opensearch",
+    ingredient: Ingredient::OpenSearch,
+};
 
 const KUBERNETES: &str = "registry.k8s.io/kube-apiserver:v1.36.3";
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
@@ -151,8 +160,8 @@ pub fn ensure_compiled(cache: &Cache, progress: &Progress, docker: &Docker) -> R
     ensure_all(cache, progress, docker, &COMPILED)
 }
 
-/// Builds an image that no node holds beforehand, and first the program in it, which takes many minutes.
-pub fn ensure_by_name(cache: &Cache, progress: &Progress, docker: &Docker, image: Image) -> Result<()> {
+/// Builds an image that no node holds beforehand, and first the program in it, which may take many minutes.
+pub fn ensure_on_demand(cache: &Cache, progress: &Progress, docker: &Docker, image: Image) -> Result<()> {
     if let Ingredient::Tool(tool) = image.ingredient {
         go::ensure(cache, progress, tool)?;
     }
@@ -198,6 +207,7 @@ impl Ingredient {
             Self::Kubernetes => go::kubernetes_place(cache)?.display().to_string(),
             Self::MongoDb => MONGODB_WHEEL.to_owned(),
             Self::Npm(package) => package.to_owned(),
+            Self::OpenSearch => servers::OpenSearch::version(),
         })
     }
 
@@ -222,6 +232,7 @@ impl Ingredient {
                     .log(log)
                     .execute()
             }
+            Self::OpenSearch => copy_tree(&servers::OpenSearch::files()?, &context.join("opensearch")),
         }
     }
 }

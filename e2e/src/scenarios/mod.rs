@@ -1,7 +1,6 @@
 //! What must hold on a cluster, one file a theme. A scenario's name says what is done and what must hold.
 
 mod accounts;
-mod addon;
 pub(crate) mod api_server;
 mod browser;
 mod chat;
@@ -31,6 +30,7 @@ mod neighbours;
 mod network;
 mod notifications;
 mod object_storage;
+mod on_demand;
 mod onlooker;
 mod operator;
 mod people;
@@ -47,6 +47,7 @@ mod rights;
 mod rolling;
 mod rotation;
 mod scaling;
+mod search;
 mod secrecy;
 pub(crate) mod site;
 mod socket;
@@ -210,6 +211,7 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     exposure::a_certificate_is_asked_of_cert_manager_and_shown_once_it_is_issued,
     exposure::traefik_takes_the_ingress_and_people_chat_by_way_of_it,
     exposure::traefik_takes_the_route_of_a_gateway_and_people_chat_by_way_of_it,
+    search::messages_are_found_by_way_of_opensearch_which_holds_no_word_of_them,
 ];
 
 /// Runs `scenarios` one after the other, printing how each went.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::faults::pods_of;
 use super::wait::until;
-use super::{Stage, accounts, addon, identity, media, messages, notifications};
+use super::{Stage, accounts, identity, media, messages, notifications, on_demand};
 use crate::offline::images::KUBE_ROUTER;
 use crate::source;
 
@@ -91,7 +91,7 @@ impl<'a> Enforced<'a> {
         if cluster.engine().offline.is_none() {
             return Ok(Self { stage, manifest: None });
         }
-        addon::put_image(cluster, KUBE_ROUTER)?;
+        on_demand::put_image(cluster, KUBE_ROUTER)?;
         let manifest = fs::read_to_string(source::root()?.join("e2e/manifests/kube-router.yaml"))?;
         cluster.apply(&manifest)?;
         let enforced = Self { stage, manifest: Some(manifest) };

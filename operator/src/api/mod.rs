@@ -16,6 +16,7 @@ pub mod quantity;
 pub mod reference;
 pub mod rotation;
 mod rules;
+pub mod search;
 pub mod settings;
 pub mod status;
 pub mod tracing;
@@ -42,6 +43,7 @@ pub use push::Push;
 pub use quantity::Quantity;
 pub use rotation::{CredentialsRotation, MessageKeysRotation, Rotation, SigningKeysRotation};
 pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
+pub use search::{OpenSearch, Search, SearchBackend};
 pub use settings::{Auth, Gateway, Media, Rate, RateLimits, Registration, RegistrationMode, Sessions};
 pub use status::{ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
 pub use tracing::Tracing;
@@ -218,6 +220,11 @@ pub struct ChatPlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<Push>,
 
+    /// What finds messages by their words: MongoDB, or an OpenSearch that somebody else runs.
+    /// Default: MongoDB. Change: rolling restart of the chat service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
+
     /// Who reaches the pods of the platform, and whom they reach. It is the cluster's network that enforces it, where it can.
     /// Default: only whom the flow of data needs; the edge is reached by everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +260,10 @@ impl ChatPlatformSpec {
         let references = [
             self.email.as_ref().and_then(|email| email.credentials_secret_ref.as_ref()),
             self.push.as_ref().map(|push| &push.credentials_secret_ref),
+            self.search
+                .as_ref()
+                .and_then(|search| search.open_search.as_ref())
+                .and_then(|opensearch| opensearch.credentials_secret_ref.as_ref()),
             mongodb.and_then(|mongodb| connection(mongodb.external.as_ref())),
             redis.and_then(|redis| connection(redis.external.as_ref())),
             rabbitmq.and_then(|rabbitmq| connection(rabbitmq.external.as_ref())),

@@ -38,6 +38,13 @@ pub(super) fn base_url(example: &str) -> Rule {
         .message(format!("write a URL without user, path and query, such as {example}").as_str())
 }
 
+/// An `OpenSearch` is described where it is used, and only there.
+pub(super) fn opensearch_where_it_is_asked_for() -> Rule {
+    Rule::new("has(self.openSearch) == (has(self.backend) && self.backend == 'OpenSearch')")
+        .message("openSearch goes with backend: OpenSearch, and is needed there: write both, or neither")
+        .field_path(".openSearch")
+}
+
 /// CPU.
 pub(super) fn cpu() -> Rule {
     Rule::new("quantity(string(self)).isGreaterThan(quantity('0'))")

@@ -12,11 +12,26 @@ use crate::validate::Platform;
 #[must_use]
 pub fn build(platform: &Platform) -> (Service, Deployment) {
     let keys = volume::secret("message-keys", &platform.names.object("message-keys"));
-    Shape::new(platform, Component::Chat, &platform.chat)
+    let shape = Shape::new(platform, Component::Chat, &platform.chat)
         .mongodb()
         .redis()
         .rabbitmq()
         .setting("message_keys", "file", "/etc/chatplatform/message-keys/keys.json")
-        .mounted(keys, "/etc/chatplatform/message-keys")
-        .finish()
+        .mounted(keys, "/etc/chatplatform/message-keys");
+    search(platform, shape).finish()
+}
+
+fn search<'a>(platform: &Platform, shape: Shape<'a>) -> Shape<'a> {
+    let Some(search) = &platform.search else { return shape };
+    let shape = shape
+        .setting("search", "backend", "opensearch")
+        .setting("search", "endpoint", &search.endpoint)
+        .setting("search", "index", &search.index);
+    match &search.credentials {
+        None => shape,
+        Some(secret) => shape
+            .setting("search", "username_file", "/etc/chatplatform/opensearch/username")
+            .setting("search", "password_file", "/etc/chatplatform/opensearch/password")
+            .mounted(volume::secret("opensearch", secret), "/etc/chatplatform/opensearch"),
+    }
 }

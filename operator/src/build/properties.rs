@@ -132,7 +132,7 @@ proptest! {
         let resources = build(&platform("acme", &spec));
         let name = |metadata: &ObjectMeta| metadata.name.clone().unwrap();
         let secrets: BTreeSet<_> = resources.secrets.iter().map(|secret| name(&secret.metadata))
-            .chain(["smtp-login".into(), "push-key".into()]).collect();
+            .chain(["smtp-login".into(), "search-login".into(), "push-key".into()]).collect();
         let config_maps: BTreeSet<_> = resources.config_maps.iter().map(|files| name(&files.metadata)).collect();
         for (_, template, _) in templates(&resources) {
             for volume in template.spec.clone().unwrap().volumes.into_iter().flatten() {

@@ -125,6 +125,12 @@ pub(super) fn is_project_id(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// An index of `OpenSearch`.
+pub(super) fn is_index(text: &str) -> bool {
+    let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    text.len() <= 200 && begins && text.bytes().all(|byte| is_lower(byte) || matches!(byte, b'-' | b'_' | b'.'))
+}
+
 /// A bucket of S3.
 pub(super) fn is_bucket(text: &str) -> bool {
     let allowed = |byte: u8| is_lower(byte) || matches!(byte, b'-' | b'.');
@@ -242,6 +248,11 @@ mod tests {
                 "https://a b",
             ],
         );
+    }
+
+    #[test]
+    fn an_index_begins_with_a_letter_or_digit() {
+        check(is_index, &["acme", "acme-messages_1.b", "0"], &["", "-acme", "_acme", "Acme", "a b", "a/b", "a*"]);
     }
 
     #[test]

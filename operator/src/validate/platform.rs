@@ -79,6 +79,8 @@ pub struct Platform {
     pub email: Option<Email>,
     /// Firebase Cloud Messaging, if any.
     pub push: Option<Push>,
+    /// The `OpenSearch` that messages are looked for in, if it is not `MongoDB`.
+    pub search: Option<OpenSearch>,
     /// Everything secret.
     pub material: Material,
     /// How far the rotations are.
@@ -396,6 +398,19 @@ pub struct Email {
     pub tls: EmailTls,
     /// The sender.
     pub from: String,
+    /// Name of the Secret with the log-in, if the server wants one.
+    pub credentials: Option<String>,
+}
+
+/// An `OpenSearch`.
+#[derive(Clone, Debug)]
+pub struct OpenSearch {
+    /// Its URL, without a slash at its end.
+    pub endpoint: String,
+    /// Its port.
+    pub port: u16,
+    /// The name of the index.
+    pub index: String,
     /// Name of the Secret with the log-in, if the server wants one.
     pub credentials: Option<String>,
 }

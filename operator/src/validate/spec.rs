@@ -11,9 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 
-use super::platform::{Email, Exposure, Images, MongoDb, ObjectStorage, Push, Served, Servers, Settings, Workload};
+use super::platform::{
+    Email, Exposure, Images, MongoDb, ObjectStorage, OpenSearch, Push, Served, Servers, Settings, Workload,
+};
 use super::{Fault, notation, release, upgrade};
-use crate::api::{self, ChatPlatform, EmailTls, ExposureType};
+use crate::api::{self, ChatPlatform, EmailTls, ExposureType, SearchBackend};
 use crate::build::{Component, certificate};
 use crate::observe::Observed;
 use crate::secrets::rotation::Plans;
@@ -40,6 +42,7 @@ pub(super) struct Parsed {
     pub(super) email: Option<Email>,
     pub(super) rotation: Plans,
     pub(super) push: Option<Push>,
+    pub(super) search: Option<OpenSearch>,
 }
 
 /// What the document says of the certificate of the edge.
@@ -81,6 +84,7 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         email: check.email(spec.email.as_ref()),
         rotation: check.rotation(document),
         push: check.push(spec.push.as_ref()),
+        search: check.search(document),
     };
     if check.faults.is_empty() { Ok(parsed) } else { Err(check.faults) }
 }
@@ -391,6 +395,36 @@ impl Checker<'_> {
             endpoint: endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
             port: port?,
             credentials: credentials_secret_ref.name.clone(),
+        })
+    }
+
+    fn search(&mut self, document: &ChatPlatform) -> Option<OpenSearch> {
+        let api::Search { backend, open_search } = document.spec.search.as_ref()?;
+        let is_asked_for = *backend == Some(SearchBackend::OpenSearch);
+        if is_asked_for != open_search.is_some() {
+            let cure = "openSearch goes with backend: OpenSearch, and is needed there: write both, or neither";
+            self.fault("spec.search.openSearch", cure);
+        }
+        let api::OpenSearch { endpoint, credentials_secret_ref, index } = open_search.as_ref()?;
+        let port = notation::url_port(endpoint);
+        if port.is_none() {
+            let cure = "write a URL without user, path and query, such as https://opensearch.example.com:9200";
+            self.fault("spec.search.openSearch.endpoint", format!("{endpoint:?} is no such URL: {cure}"));
+        }
+        let credentials = credentials_secret_ref.as_ref().map(|secret| secret.name.clone());
+        if let Some(name) = &credentials {
+            self.secret("spec.search.openSearch.credentialsSecretRef.name", name);
+        }
+        if let Some(index) = index.as_ref().filter(|index| !notation::is_index(index)) {
+            let cure = "write the name of an index, such as acme-messages: at most 200 lower-case letters, digits, dashes, underscores and dots";
+            self.fault("spec.search.openSearch.index", format!("{index:?} is none: {cure}"));
+        }
+        let default = || format!("chatplatform-{}-{}", document.namespace().unwrap_or_default(), self.platform);
+        Some(OpenSearch {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            port: port?,
+            index: index.clone().unwrap_or_else(default),
+            credentials,
         })
     }
 }

@@ -94,6 +94,7 @@ fn every_fault_is_listed_with_its_field() {
         "redis": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}},
         "email": {"host": "", "port": 0, "from": "nobody"},
         "push": {"projectId": "Acme", "endpoint": "fcm.googleapis.com", "credentialsSecretRef": {"name": "Key"}},
+        "search": {"openSearch": {"endpoint": "opensearch:9200", "index": "Acme", "credentialsSecretRef": {"name": "Key"}}},
     });
     assert_eq!(
         faults(&spec, &Observed::default()),
@@ -117,6 +118,10 @@ fn every_fault_is_listed_with_its_field() {
             "spec.push.projectId",
             "spec.push.credentialsSecretRef.name",
             "spec.push.endpoint",
+            "spec.search.openSearch",
+            "spec.search.openSearch.endpoint",
+            "spec.search.openSearch.credentialsSecretRef.name",
+            "spec.search.openSearch.index",
         ]
     );
 }
@@ -268,6 +273,31 @@ fn push_needs_a_service_account_that_can_log_in() {
 
     let push = run(&spec, &with(secret)).unwrap().push.unwrap();
     assert_eq!((push.project.as_str(), push.port, push.endpoint), ("acme-chat-1", 443, None));
+}
+
+#[test]
+fn opensearch_is_described_where_it_is_used_and_its_log_in_is_looked_for() {
+    let spec = |backend: &str| {
+        json!({"search": {"backend": backend, "openSearch": {
+            "endpoint": "https://search.example/", "credentialsSecretRef": {"name": "search-login"},
+        }}})
+    };
+    let login = |keys: &[&str]| {
+        let data = keys.iter().map(|key| ((*key).to_owned(), ByteString(b"x".to_vec()))).collect();
+        let named = ("search-login".to_owned(), Secret { data: Some(data), ..Secret::default() });
+        Observed { named: [named].into(), ..Observed::default() }
+    };
+    let refused = |spec: &serde_json::Value, observed: &Observed| run(spec, observed).unwrap_err().to_string();
+    assert!(refused(&spec("OpenSearch"), &Observed::default()).contains("there is no Secret \"search-login\""));
+    assert!(refused(&spec("OpenSearch"), &login(&["username"])).contains("no key \"password\""));
+    let whole = login(&["username", "password"]);
+    assert!(refused(&spec("MongoDB"), &whole).contains("write both, or neither"));
+    assert!(refused(&json!({"search": {"backend": "OpenSearch"}}), &whole).contains("write both, or neither"));
+    assert!(run(&json!({"search": {"backend": "MongoDB"}}), &whole).unwrap().search.is_none());
+
+    let search = run(&spec("OpenSearch"), &whole).unwrap().search.unwrap();
+    assert_eq!((search.endpoint.as_str(), search.port), ("https://search.example", 443));
+    assert!(search.index.starts_with("chatplatform-"), "{}", search.index);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The chat service: conversations, messages, and both in real time.
 //!
 //! REST comes in by [`http`], Socket.IO by [`realtime`]; what may be done is in [`conversations`] and [`messages`]; what is kept, by [`store`],
-//! with texts sealed by [`crypto`].
+//! with texts sealed by [`crypto`] and found by [`search`].
 
 pub mod conversations;
 pub mod crypto;
@@ -11,6 +11,7 @@ pub mod messages;
 pub mod names;
 pub mod realtime;
 pub mod rewrapping;
+pub mod search;
 mod service;
 pub mod settings;
 pub mod state;

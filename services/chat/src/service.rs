@@ -2,6 +2,7 @@
 
 use contract::id::EventId;
 use contract::keys::{MESSAGE, MONGODB, RABBITMQ, REDIS};
+use futures::future::BoxFuture;
 use runtime::clock::Clock;
 use runtime::connect;
 use runtime::health::Health;
@@ -26,7 +27,8 @@ use crate::messages::Messages;
 use crate::names::Names;
 use crate::realtime::{Attendance, Delivery, Events, Hub, Presence, Realtime, Revocations, fanout, inlet, layer};
 use crate::rewrapping::Rewrapping;
-use crate::settings::Settings;
+use crate::search::{Feeding, Index, OpenSearch, keep_token_index};
+use crate::settings::{Backend, Settings};
 use crate::state::AppState;
 use crate::store::{MIGRATIONS, Store};
 use crate::turns::Turns;
@@ -57,12 +59,17 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let hub = Hub::new(&metrics);
     let (inlet, outlet) = inlet();
     let (fanout, relay) = fanout(replica.clone(), inlet.clone());
-    let presence = Presence::new(redis.clone(), replica, clock.clone());
+    let presence = Presence::new(redis.clone(), replica.clone(), clock.clone());
     let revocations = Revocations::new(redis.clone(), hub.clone());
     let attendance = Attendance::new(presence.clone(), store.clone(), fanout.clone());
     let sockets = (hub.clone(), presence.clone());
     let delivery = Delivery::new(store.clone(), keys.clone(), sockets, clock.clone(), (inlet, outlet));
 
+    let opensearch = match settings.search.backend {
+        Backend::MongoDb => None,
+        Backend::OpenSearch => Some(OpenSearch::new(&settings.search)?),
+    };
+    let index = Index::new(store.clone(), opensearch.clone());
     let names = Names::new(store.clone());
     let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);
     let key_rings = verifier
@@ -79,7 +86,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .with(RABBITMQ, move || rabbitmq.credentials_in_use());
     let turns = Turns::default();
     let messages = Messages::new(
-        store.clone(),
+        (store.clone(), index),
         keys.clone(),
         (fanout.clone(), presence),
         message_outbox.waker(),
@@ -109,7 +116,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let departing = consume(rabbitmq, migrated.clone(), departures, shutdown.clone());
     let health = Health::new()
         .check("mongodb", {
-            let database = database.clone();
+            let (database, migrated) = (database.clone(), migrated.clone());
             move || {
                 let (database, migrated) = (database.clone(), migrated.clone());
                 async move {
@@ -125,6 +132,18 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
                 async move { connect::ping_redis(&redis).await }
             }
         });
+    // Whoever cannot search can chat all the same.
+    let (health, searching): (_, BoxFuture<'static, ()>) = match opensearch {
+        None => (health, Box::pin(keep_token_index(store, migrated, shutdown.clone()))),
+        Some(opensearch) => {
+            let feeding = Feeding::new((store, &database), opensearch.clone(), replica, clock, &metrics);
+            let health = health.inform("opensearch", move || {
+                let opensearch = opensearch.clone();
+                async move { opensearch.ping().await }
+            });
+            (health, Box::pin(feeding.run(migrated, shutdown.clone())))
+        }
+    };
 
     Ok(Service::new(SOURCE, &settings.server)
         .with_shutdown(shutdown.clone())
@@ -139,6 +158,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .task("fanout", relay.run(redis, revocations, over.clone()))
         .task("presence", attendance.run(over))
         .task("sockets", end_of_sockets)
+        .task("search", searching)
         .task("outbox of messages", message_outbox.run(shutdown.clone()))
         .task("outbox of conversations", conversation_outbox.run(shutdown)))
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use runtime::config::{Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault};
+use runtime::config::{
+    Fault, Log, MongoDb, RabbitMq, Redis, Section, Server, Tokens, faults_of, file_fault, url_fault,
+};
 use runtime::program;
 use serde::Deserialize;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// How texts are encrypted.
     pub message_keys: MessageKeys,
+    /// Where messages are looked for.
+    pub search: Search,
     /// Real time.
     pub sockets: Sockets,
 }
@@ -37,6 +41,34 @@ pub struct Settings {
 pub struct MessageKeys {
     /// The ring of key-encryption keys. It is read again when it changes.
     pub file: PathBuf,
+}
+
+/// `[search]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// What finds messages by the tokens of their words.
+    pub backend: Backend,
+    /// URL of `OpenSearch`, without path.
+    pub endpoint: String,
+    /// Name of the alias under which the index is there.
+    pub index: String,
+    /// File with the user name, where `OpenSearch` asks for one.
+    #[serde(default)]
+    pub username_file: Option<PathBuf>,
+    /// File with the password. A `ca.crt` beside it holds the authorities that are trusted, in PEM; those of the system without it.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What finds messages by the tokens of their words.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// `MongoDB`, by an index of its own.
+    MongoDb,
+    /// `OpenSearch`, which is fed from there.
+    OpenSearch,
 }
 
 /// `[sockets]`.
@@ -75,6 +107,7 @@ impl Section for Settings {
             ("rabbitmq", &self.rabbitmq),
             ("tokens", &self.tokens),
             ("message_keys", &self.message_keys),
+            ("search", &self.search),
             ("sockets", &self.sockets),
         ])
     }
@@ -83,6 +116,27 @@ impl Section for Settings {
 impl Section for MessageKeys {
     fn faults(&self) -> Vec<Fault> {
         Vec::from_iter(file_fault("file", &self.file))
+    }
+}
+
+impl Section for Search {
+    fn faults(&self) -> Vec<Fault> {
+        if self.backend == Backend::MongoDb {
+            return Vec::new();
+        }
+        let mut faults = Vec::from_iter(url_fault("endpoint", &self.endpoint));
+        if self.index.is_empty() {
+            faults.push(Fault::new("index", "must be set to the name of an alias"));
+        }
+        match (&self.username_file, &self.password_file) {
+            (Some(username), Some(password)) => {
+                faults.extend(file_fault("username_file", username));
+                faults.extend(file_fault("password_file", password));
+            }
+            (None, None) => {}
+            _ => faults.push(Fault::new("password_file", "must come with username_file, and that with it")),
+        }
+        faults
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 mod overlay;
 mod sections;
 
-pub use sections::{Log, MongoDb, ObjectStorage, RabbitMq, Redis, Server, Tokens, file_fault};
+pub use sections::{Log, MongoDb, ObjectStorage, RabbitMq, Redis, Server, Tokens, file_fault, url_fault};
 
 /// One thing that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

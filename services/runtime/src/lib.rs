@@ -4,6 +4,7 @@
 //! A service puts itself together as a [`service::Service`]: it connects, builds its router, and hands both over with its health
 //! checks and tasks. [`program::run`] is its `main`.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod connect;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod idempotency;
 pub mod identity;
 pub mod keys;
+pub mod lease;
 pub mod messaging;
 pub mod metrics;
 pub mod migrations;

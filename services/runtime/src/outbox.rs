@@ -21,15 +21,15 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::{
+    backoff::Backoff,
     clock::Clock,
-    connect::{Collection, rabbitmq::Backoff},
+    connect::Collection,
     messaging::{PublishError, Publisher},
     shutdown::Shutdown,
     telemetry::chain,
 };
 
 mod lanes;
-mod lease;
 
 pub use lanes::{LANE, LANES, LaneWaker, Lanes, lane_of};
 

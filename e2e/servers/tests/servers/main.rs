@@ -7,6 +7,7 @@ mod death;
 mod fcm;
 mod mongodb;
 mod object_storage;
+mod opensearch;
 mod rabbitmq;
 mod redis;
 mod redis_trio;

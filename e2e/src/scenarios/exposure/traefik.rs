@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::{LIVE_WITHIN, Restored};
 use crate::offline::{go, images as offline};
+use crate::scenarios::Stage;
 use crate::scenarios::forward::Forward;
+use crate::scenarios::on_demand;
 use crate::scenarios::onlooker::Onlooker;
 use crate::scenarios::people::{text, unique};
 use crate::scenarios::rest::Rest;
 use crate::scenarios::wait::until;
-use crate::scenarios::{Stage, addon};
 use crate::source;
 
 const NAMESPACE: &str = "traefik";
@@ -151,7 +152,7 @@ struct Traefik<'a> {
 
 impl<'a> Traefik<'a> {
     fn install(stage: &'a Stage) -> Result<Self> {
-        addon::put_image(&stage.cluster, offline::TRAEFIK)?;
+        on_demand::put_image(&stage.cluster, offline::TRAEFIK)?;
         let (module, version) = go::GATEWAY_API;
         let definitions = go::directory_of(module, version)?.join("config/crd/standard").display().to_string();
         let manifest = fs::read_to_string(source::root()?.join("e2e/manifests/traefik.yaml"))?;

@@ -14,7 +14,7 @@ use crate::scenarios::forward::Forward;
 use crate::scenarios::people::Person;
 use crate::scenarios::socket::Socket;
 use crate::scenarios::wait::until;
-use crate::scenarios::{Stage, addon};
+use crate::scenarios::{Stage, on_demand};
 use crate::source;
 
 const NAMESPACE: &str = "custom-metrics";
@@ -57,7 +57,7 @@ struct Adapter<'a> {
 
 impl<'a> Adapter<'a> {
     fn install(stage: &'a Stage) -> Result<Self> {
-        addon::put_image(&stage.cluster, TEST_ADAPTER)?;
+        on_demand::put_image(&stage.cluster, TEST_ADAPTER)?;
         let manifest = fs::read_to_string(source::root()?.join("e2e/manifests/test-adapter.yaml"))?;
         let adapter = Self { stage, manifest };
         let cluster = &stage.cluster;

@@ -144,6 +144,10 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
         }
         add(Flow { from, to: Cluster, ports: vec![] });
     }
+    if let Some(search) = &platform.search {
+        add(Flow { from: Of(Chat), to: Anyone, ports: vec![search.port.into()] });
+        add(Flow { from: Of(Chat), to: Cluster, ports: vec![] });
+    }
     if let Some(tracing) = &platform.settings.tracing {
         for from in [Gateway, Auth, Chat, Media, Notification].map(Of) {
             add(Flow { from, to: Anyone, ports: vec![tracing.port.into()] });

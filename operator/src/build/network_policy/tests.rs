@@ -112,11 +112,13 @@ fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -
     let mail_port = spec["email"]["port"].as_i64().unwrap_or(25);
     let pushes = from == "notification" && spec["push"].is_object();
     let push_ports: &[i32] = if spec["push"]["endpoint"].is_string() { &[443, 8443] } else { &[443] };
+    let searches = from == "chat" && spec["search"]["openSearch"].is_object();
     let traces = SERVICES.contains(&from) && spec["tracing"].is_object();
     asks_names && [53, 5353].contains(&port)
         || servers_of(from).iter().any(|server| is_external(spec, server))
         || mails && (to.pod.is_some() || protocol == "TCP" && i64::from(port) == mail_port)
         || pushes && (to.pod.is_some() || protocol == "TCP" && push_ports.contains(&port))
+        || searches && (to.pod.is_some() || protocol == "TCP" && port == 9200)
         || traces && (to.pod.is_some() || protocol == "TCP" && port == 4318)
 }
 
@@ -147,7 +149,7 @@ proptest! {
             .flat_map(|(_, template, _)| containers(&template))
             .flat_map(|(container, _)| container.ports.into_iter().flatten())
             .map(|port| port.container_port);
-        let tcp: BTreeSet<i32> = listened_at.chain([1, 25, 53, 443, 2525, 4318, 5353, 26379, 35672]).collect();
+        let tcp: BTreeSet<i32> = listened_at.chain([1, 25, 53, 443, 2525, 4318, 5353, 9200, 26379, 35672]).collect();
         let tries: Vec<(&str, i32)> = tcp.into_iter().map(|port| ("TCP", port))
             .chain([53, 5353, 27017].map(|port| ("UDP", port))).collect();
         let places = places(&resources);

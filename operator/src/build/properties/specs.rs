@@ -66,6 +66,16 @@ fn server() -> impl Strategy<Value = Value> {
 
 fn images() -> impl Strategy<Value = Value> {
     let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
+    let search = prop::sample::select(vec![
+        None,
+        Some(json!({"backend": "MongoDB"})),
+        Some(
+            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "http://opensearch.search:9200/", "index": "acme"}}),
+        ),
+        Some(
+            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "https://search.example:9200", "credentialsSecretRef": {"name": "search-login"}}}),
+        ),
+    ]);
     let policy = prop::sample::select(vec!["Always", "IfNotPresent", "Never"]);
     (registry, policy, prop::collection::btree_set("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
         let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
@@ -150,12 +160,12 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
         Some(json!({"endpoint": "http://collector.monitoring:4318", "samplingPercent": 10})),
     ]);
     let monitoring = prop::sample::select(vec![None, Some(json!({"podMonitor": {"interval": "30s"}}))]);
-    (services, servers, storage, (tls, (email, push), policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
+    (services, servers, storage, (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
         |(
             services,
             (mongodb, redis, rabbitmq),
             storage,
-            (tls, (email, push), policy, network, hibernated, (tracing, monitoring)),
+            (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring)),
             exposure,
             images,
         )| {
@@ -170,7 +180,7 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
             {
                 spec[name] = value;
             }
-            for (name, value) in [("tls", tls), ("email", email), ("push", push), ("networkPolicy", network), ("tracing", tracing), ("monitoring", monitoring)] {
+            for (name, value) in [("tls", tls), ("email", email), ("push", push), ("search", search), ("networkPolicy", network), ("tracing", tracing), ("monitoring", monitoring)] {
                 if let Some(value) = value {
                     spec[name] = value;
                 }
@@ -204,6 +214,7 @@ pub(crate) fn platform(name: &str, spec: &Value) -> Platform {
         named: [
             certificate("own-certificate"),
             users_own("smtp-login", &["username", "password"]),
+            users_own("search-login", &["username", "password", "ca.crt"]),
             service_account("push-key"),
             users_own("theirs", &["uri", "url", "accessKeyId", "secretAccessKey"]),
         ]

@@ -20,6 +20,7 @@ use runtime::trace;
 
 use crate::crypto::{DataKey, Keys, OpenError, Sealed, UnwrapError, WrappedKey};
 use crate::realtime::{Fanout, Live, Presence};
+use crate::search::{Index, SearchError};
 use crate::store::{AsStoreError, Change, PinPlace, Store, StoreError, StoredConversation, StoredMessage, StoredName};
 use crate::turns::Turns;
 use mentions::Mentions;
@@ -34,6 +35,7 @@ pub struct Messages(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    index: Index,
     keys: Keys,
     fanout: Fanout,
     waker: LaneWaker,
@@ -76,6 +78,9 @@ pub enum MessageError {
     /// The database failed.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// Nothing can be looked for.
+    #[error(transparent)]
+    Search(Arc<SearchError>),
     /// The work was given up because the process is ending.
     #[error("given up half-way")]
     Interrupted,
@@ -97,10 +102,10 @@ pub enum Edit {
 }
 
 impl Messages {
-    /// Over the given store; `waker` is that of the outbox of messages.
+    /// Over the given store, in whose messages `index` finds; `waker` is that of the outbox of messages.
     #[must_use]
     pub fn new(
-        store: Store,
+        (store, index): (Store, Index),
         keys: Keys,
         live: (Fanout, Presence),
         waker: LaneWaker,
@@ -108,7 +113,7 @@ impl Messages {
         turns: Turns,
     ) -> Self {
         let (fanout, presence) = live;
-        Self(Arc::new(Inner { store, keys, fanout, waker, presence, clock, turns, waiting: Waiting::default() }))
+        Self(Arc::new(Inner { store, index, keys, fanout, waker, presence, clock, turns, waiting: Waiting::default() }))
     }
 
     /// Stores a message and returns it as it is read. A nonce that the sender has used here before returns the message of then.
@@ -129,7 +134,7 @@ impl Messages {
         user: UserId,
         edit: Edit,
     ) -> Result<MessageView, MessageError> {
-        let Inner { store, keys, fanout, waker, clock, turns, .. } = &*self.0;
+        let Inner { store, index, keys, fanout, waker, clock, turns, .. } = &*self.0;
         let fault = match &edit {
             Edit::Text(text) => draft::text_fault(text),
             Edit::React(emoji) | Edit::Unreact(emoji) => draft::emoji_fault(emoji),
@@ -330,6 +335,15 @@ impl From<StoreError> for MessageError {
     }
 }
 
+impl From<SearchError> for MessageError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Store(error) => error.into(),
+            error => Self::Search(Arc::new(error)),
+        }
+    }
+}
+
 impl AsStoreError for MessageError {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
@@ -356,6 +370,12 @@ impl From<MessageError> for Problem {
                 Self::new(StatusCode::CONFLICT, "too-many-edits", "There are too many edits").detail(detail)
             }
             MessageError::Key(_) | MessageError::Open(_) => Self::internal(),
+            MessageError::Search(error) if matches!(*error, SearchError::InTheMaking) => {
+                Self::unavailable("The index for search is being made. Try again in a while; all else works.")
+            }
+            MessageError::Search(_) => {
+                Self::unavailable("Search does not answer. Try again in a while; all else works.")
+            }
             MessageError::Store(_) | MessageError::Interrupted => {
                 Self::unavailable("The message store does not answer. Try again with the same nonce.")
             }

@@ -2,9 +2,16 @@
 
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
+use mongodb::error::ErrorKind;
 use mongodb::options::IndexOptions;
 
 use super::{Store, StoreError};
+
+/// The name of the index that messages are found by where `MongoDB` is searched.
+pub(super) const TOKENS: &str = "tokens";
+
+/// Codes of `IndexNotFound` and `NamespaceNotFound`.
+const NOT_THERE: [i32; 2] = [27, 26];
 
 impl Store {
     /// Creates the indexes that are missing; one that is there costs a look. Names are fixed, so that a later release can find and replace one.
@@ -40,16 +47,33 @@ impl Store {
                     doc! {"conversationId": 1, "mentionIds": 1, "seq": -1},
                     doc! {"mentionIds": {"$exists": true}},
                 ),
-                partial(
-                    "tokens",
-                    doc! {"conversationId": 1, "tokens": 1, "_id": -1},
-                    doc! {"tokens": {"$exists": true}},
-                ),
+                tokens(),
             ])
             .await?;
         self.names.now().create_indexes([index("name", doc! {"name": 1, "_id": 1})]).await?;
         Ok(())
     }
+
+    /// Makes the index that messages are found by, if it is missing. Returns once it is whole.
+    pub(crate) async fn make_token_index(&self) -> Result<(), StoreError> {
+        self.messages.now().create_indexes([tokens()]).await?;
+        Ok(())
+    }
+
+    /// Drops it, where another server is searched: with hundreds of words in a message it is the largest of all.
+    pub(crate) async fn drop_token_index(&self) -> Result<(), StoreError> {
+        match self.messages.now().drop_index(TOKENS).await {
+            Err(error) if !matches!(&*error.kind, ErrorKind::Command(command) if NOT_THERE.contains(&command.code)) => {
+                Err(error.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn tokens() -> IndexModel {
+    let keys = doc! {"conversationId": 1, "tokens": 1, "_id": -1};
+    partial(TOKENS, keys, doc! {"tokens": {"$exists": true}})
 }
 
 fn index(name: &str, keys: Document) -> IndexModel {

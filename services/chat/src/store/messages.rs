@@ -17,7 +17,7 @@ use runtime::outbox::lane_of;
 use serde::{Deserialize, Serialize};
 
 use super::transaction::{AsStoreError, Work, transact};
-use super::{Store, StoreError, StoredConversation, StoredMessage, duplicate_or, int, time};
+use super::{Store, StoreError, StoredConversation, StoredMessage, duplicate_or, int, int_limit, time};
 use crate::SOURCE;
 use crate::crypto::Sealed;
 
@@ -251,8 +251,7 @@ impl Store {
         sort: Document,
         limit: usize,
     ) -> Result<Vec<StoredMessage>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        Ok(self.messages.now().find(filter).sort(sort).limit(limit).await?.try_collect().await?)
+        Ok(self.messages.now().find(filter).sort(sort).limit(int_limit(limit)).await?.try_collect().await?)
     }
 }
 

@@ -1,8 +1,10 @@
-//! What is kept in `MongoDB`, database `chat`: the collections `conversations`, `messages` and `names`.
+//! What is kept in `MongoDB`, database `chat`: the collections `conversations`, `messages` and `names`;
+//! where another server is searched, also how far that one has been fed (`search_indexes`, `search_cursors`).
 //!
 //! Writes are acknowledged by a majority and reads see only what a majority has, so nothing that was ever answered can be rolled back.
 
 mod conversations;
+mod feeding;
 mod indexes;
 mod messages;
 mod migrations;
@@ -18,6 +20,7 @@ use mongodb::options::{CollectionOptions, ReadConcern, WriteConcern};
 use runtime::connect::{Collection, Database};
 
 pub use conversations::{Activity, Alteration, Found};
+pub(crate) use feeding::{Behind, Cursor, Fed, IndexState, Look, Which};
 pub use messages::{Change, MOST_COUNTED, PinPlace, Prepared, Written};
 pub use migrations::MIGRATIONS;
 pub use search::Searched;
@@ -32,6 +35,8 @@ pub struct Store {
     conversations: Collection<StoredConversation>,
     messages: Collection<StoredMessage>,
     names: Collection<StoredName>,
+    cursors: Collection<Cursor>,
+    indexes: Collection<IndexState>,
 }
 
 /// Why the database could not do what it was asked to.
@@ -59,7 +64,9 @@ impl Store {
         Self {
             conversations: database.collection_with_options("conversations", options.clone()),
             messages: database.collection_with_options("messages", options.clone()),
-            names: database.collection_with_options("names", options),
+            names: database.collection_with_options("names", options.clone()),
+            cursors: database.collection_with_options("search_cursors", options.clone()),
+            indexes: database.collection_with_options("search_indexes", options),
         }
     }
 
@@ -97,4 +104,9 @@ fn duplicate_or(error: mongodb::error::Error) -> StoreError {
 /// A sequence number as BSON counts. Beyond `i64::MAX` there is none.
 fn int(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+/// A limit as `MongoDB` takes it.
+fn int_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -3,10 +3,16 @@
 use contract::id::{ConversationId, MessageId, UserId};
 use futures::TryStreamExt as _;
 use mongodb::bson::{Binary, Document, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::Hint;
 use serde::Deserialize;
 
-use super::{Store, StoreError, StoredMessage};
+use super::indexes::TOKENS;
+use super::{Store, StoreError, StoredMessage, int_limit};
 use crate::crypto::WrappedKey;
+
+/// `BadValue` and `NoQueryExecutionPlans`: what a server answers where the index that is asked for is not there.
+const NO_SUCH_INDEX: [i32; 2] = [2, 291];
 
 /// A conversation that can be searched.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,15 +46,16 @@ impl Store {
         Ok(found.sort(doc! {"_id": 1}).limit(limit).await?.try_collect().await?)
     }
 
-    /// Messages that have all of a conversation's tokens, in any of the conversations, older than `before`, newest first.
+    /// Messages that have all of a conversation's tokens, in any of the conversations, older than `before`, newest first. None where the index
+    /// that they are found by is not there, or not whole yet: without it every message would have to be read.
     pub async fn with_tokens(
         &self,
         wanted: &[(ConversationId, Vec<Binary>)],
         before: Option<MessageId>,
         limit: usize,
-    ) -> Result<Vec<StoredMessage>, StoreError> {
+    ) -> Result<Option<Vec<StoredMessage>>, StoreError> {
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let any: Vec<Document> = wanted
             .iter()
@@ -60,6 +67,22 @@ impl Store {
                 filter
             })
             .collect();
-        self.find_messages(doc! {"$or": any}, doc! {"_id": -1}, limit).await
+        let messages = self.messages.now();
+        let found = messages.find(doc! {"$or": any}).sort(doc! {"_id": -1}).limit(int_limit(limit));
+        match found.hint(Hint::Name(TOKENS.to_owned())).await {
+            Ok(found) => Ok(Some(found.try_collect().await?)),
+            Err(error) if has_no_index(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
+
+    /// Those of these messages that are there, in no order.
+    pub async fn messages_of(&self, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        Ok(self.messages.now().find(doc! {"_id": {"$in": ids}}).await?.try_collect().await?)
+    }
+}
+
+fn has_no_index(error: &mongodb::error::Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if NO_SUCH_INDEX.contains(&command.code) && command.message.contains("hint"))
 }

@@ -16,6 +16,7 @@ mod losses;
 mod mentions;
 mod model;
 mod openapi;
+mod opensearch;
 mod platform;
 mod replicas;
 mod rest;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chat::settings::{MessageKeys, Settings, Sockets};
+use chat::settings::{Backend, MessageKeys, Search, Settings, Sockets};
 use contract::id::{SessionId, UserId};
 use jiff::Timestamp;
 use mongodb::Database;
@@ -15,6 +15,7 @@ use runtime::clock::Clock;
 use runtime::config::{Log, MongoDb, RabbitMq, Redis, Server, Tokens};
 use runtime::shutdown::Shutdown;
 use serde_json::{Value, json};
+use servers::OpenSearch;
 use servers::access_tokens::{ISSUER, access_token, write_jwks};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,6 +30,8 @@ pub(crate) struct Platform {
     pub(crate) buffered_packets: usize,
     /// How often it pings.
     pub(crate) ping_interval_seconds: u64,
+    /// Where it looks for messages.
+    pub(crate) search: Search,
 }
 
 /// Someone with a session.
@@ -72,8 +75,24 @@ impl Platform {
         }
         write_jwks(folder.path()).unwrap();
         let (buffered_packets, ping_interval_seconds) = (4096, 25);
-        let platform =
-            Self { folder, database, mongodb_uri, redis_url, rabbitmq_uri, buffered_packets, ping_interval_seconds };
+        let search = Search {
+            backend: Backend::MongoDb,
+            endpoint: String::new(),
+            // The name of an index has no capitals.
+            index: format!("chat-{}", UserId::generate()).to_lowercase(),
+            username_file: None,
+            password_file: None,
+        };
+        let platform = Self {
+            folder,
+            database,
+            mongodb_uri,
+            redis_url,
+            rabbitmq_uri,
+            buffered_packets,
+            ping_interval_seconds,
+            search,
+        };
         platform.write_message_keys("mk-1", &[("mk-1", 1)]);
         platform
     }
@@ -84,6 +103,30 @@ impl Platform {
             keys.iter().map(|(id, fill)| ((*id).to_owned(), STANDARD.encode([*fill; 32]).into())).collect();
         let ring = json!({"current": current, "keys": keys}).to_string();
         fs::write(self.folder.path().join("message-keys.json"), ring).unwrap();
+    }
+
+    /// From the next start on, messages are looked for in `OpenSearch`.
+    pub(crate) fn search_by(&mut self, endpoint: &str) {
+        self.write_password(OpenSearch::PASSWORD);
+        let file = |name: &str| Some(self.folder.path().join(name));
+        fs::write(self.folder.path().join("username"), OpenSearch::USER).unwrap();
+        self.search = Search {
+            backend: Backend::OpenSearch,
+            endpoint: endpoint.to_owned(),
+            username_file: file("username"),
+            password_file: file("password"),
+            ..self.search.clone()
+        };
+    }
+
+    /// Replaces the password for `OpenSearch`.
+    pub(crate) fn write_password(&self, password: &str) {
+        fs::write(self.folder.path().join("password"), password).unwrap();
+    }
+
+    /// Whom replicas trust for `OpenSearch` from the next start on.
+    pub(crate) fn write_authority(&self, pem: &str) {
+        fs::write(self.folder.path().join("ca.crt"), pem).unwrap();
     }
 
     pub(crate) async fn start(&self) -> Replica {
@@ -109,7 +152,7 @@ impl Platform {
     /// The settings of a replica as the environment of its process.
     pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
         let file = |name: &str| self.folder.path().join(name).display().to_string();
-        vec![
+        let mut variables = vec![
             ("CHATPLATFORM_SERVER__SETTLE_SECONDS", "0".to_owned()),
             ("CHATPLATFORM_LOG__FILTER", "debug".to_owned()),
             ("CHATPLATFORM_MONGODB__URI_FILE", file("mongodb-uri")),
@@ -119,7 +162,17 @@ impl Platform {
             ("CHATPLATFORM_TOKENS__ISSUER", ISSUER.to_owned()),
             ("CHATPLATFORM_TOKENS__JWKS_FILE", file("jwks.json")),
             ("CHATPLATFORM_MESSAGE_KEYS__FILE", file("message-keys.json")),
-        ]
+        ];
+        if self.search.backend == Backend::OpenSearch {
+            variables.extend([
+                ("CHATPLATFORM_SEARCH__BACKEND", "opensearch".to_owned()),
+                ("CHATPLATFORM_SEARCH__ENDPOINT", self.search.endpoint.clone()),
+                ("CHATPLATFORM_SEARCH__INDEX", self.search.index.clone()),
+                ("CHATPLATFORM_SEARCH__USERNAME_FILE", file("username")),
+                ("CHATPLATFORM_SEARCH__PASSWORD_FILE", file("password")),
+            ]);
+        }
+        variables
     }
 
     fn settings(&self) -> Settings {
@@ -138,6 +191,7 @@ impl Platform {
                 signing_keys_file: None,
             },
             message_keys: MessageKeys { file: file("message-keys.json") },
+            search: self.search.clone(),
             sockets: Sockets {
                 max_payload_bytes: 131_072,
                 buffered_packets: self.buffered_packets,

@@ -185,7 +185,9 @@ pub fn file_fault(key: &str, path: &Path) -> Option<Fault> {
     }
 }
 
-fn url_fault(key: &str, text: &str) -> Option<Fault> {
+/// The fault of a setting that is to be an http or https URL, if it has one.
+#[must_use]
+pub fn url_fault(key: &str, text: &str) -> Option<Fault> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => None,
         Ok(_) => Some(Fault::new(key, "must be an http or https URL")),

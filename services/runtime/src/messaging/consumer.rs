@@ -31,7 +31,8 @@ use super::{
     topology, wire,
 };
 use crate::{
-    connect::rabbitmq::{Backoff, ConnectorError, within},
+    backoff::Backoff,
+    connect::rabbitmq::{ConnectorError, within},
     shutdown::Shutdown,
     telemetry::chain,
     trace,

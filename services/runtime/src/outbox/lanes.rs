@@ -22,10 +22,12 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{RelayError, lease::Lease};
+use super::RelayError;
 use crate::{
+    backoff::Backoff,
     clock::Clock,
-    connect::{Collection, rabbitmq::Backoff},
+    connect::Collection,
+    lease::Lease,
     messaging::{PublishError, Publisher},
     shutdown::Shutdown,
     telemetry::chain,
@@ -35,6 +37,9 @@ use crate::{
 pub const LANES: u32 = 8;
 /// The field in which a document has its lane.
 pub const LANE: &str = "outboxLane";
+
+/// The collection of the leases.
+const LEASES: &str = "outbox_leases";
 
 /// How often the holder of a lane looks for what other processes have written, and others for a lane that is free.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -100,7 +105,7 @@ impl Lanes {
         let this = &self;
         join_all((0_i32..).zip(self.waker.0.iter()).map(|(number, notified)| {
             let name = format!("{}/{number}", this.documents.name());
-            let lease = Lease::new(database, name, holder.clone());
+            let lease = Lease::new(database, LEASES, name, holder.clone());
             let lane = Lane { lanes: this, number, dead: database.collection("outbox_dead"), lease };
             lane.run(notified, &shutdown)
         }))

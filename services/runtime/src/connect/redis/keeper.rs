@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::Reports;
 use super::route::{Route, Way};
+use crate::backoff::Backoff;
 use crate::connect::credential::{Credential, Generation, Source};
-use crate::connect::rabbitmq::Backoff;
 use crate::telemetry::chain;
 
 /// How long an attempt to connect may take, all of it.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeou
 
 use super::keeper::{By, Link, State};
 use super::route::Way;
-use crate::connect::rabbitmq::Backoff;
+use crate::backoff::Backoff;
 
 /// How often a quiet subscription is asked whether it still lives, and how long anything may take to be answered.
 const PING_EVERY: Duration = Duration::from_secs(5);

@@ -27,8 +27,9 @@ const TRY_EVERY: Duration = Duration::from_secs(2);
 
 const DUPLICATE_KEY: i32 = 11_000;
 
+/// One process's claim to a piece of work.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub struct Lease {
     leases: Collection<Document>,
     name: String,
     holder: String,
@@ -39,11 +40,13 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(database: &Database, name: String, holder: String) -> Self {
+    /// On the work of this name, whose leases are in `collection`, for `holder`. It is not taken yet.
+    #[must_use]
+    pub fn new(database: &Database, collection: &str, name: String, holder: String) -> Self {
         // A lease that could be rolled back would be nobody's and somebody's.
         let options = CollectionOptions::builder().write_concern(WriteConcern::majority()).build();
         Self {
-            leases: database.collection_with_options("outbox_leases", options),
+            leases: database.collection_with_options(collection, options),
             name,
             holder,
             until: None,
@@ -52,7 +55,7 @@ impl Lease {
     }
 
     /// Until when the work may be done: the lease is taken, or renewed if it runs short. None if somebody else has it.
-    pub(super) async fn hold(&mut self) -> Result<Option<Instant>, Error> {
+    pub async fn hold(&mut self) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
         if let Some(until) = self.until.filter(|until| *until > now + RENEW_BELOW) {
             return Ok(Some(until - MARGIN));
@@ -87,7 +90,7 @@ impl Lease {
     }
 
     /// Lets it go, so that nobody has to wait for its end.
-    pub(super) async fn release(&mut self) {
+    pub async fn release(&mut self) {
         if self.until.take().is_some() {
             let mine = doc! {"_id": &self.name, "holder": &self.holder};
             if let Err(error) = self.leases.now().delete_one(mine).await {
