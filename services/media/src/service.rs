@@ -1,14 +1,15 @@
 //! The service put together.
 
 use runtime::{
-    clock::Clock, connect, health::Health, identity::TokenVerifier, migrations, program::Assembly, service::Service,
+    clock::Clock, connect, health::Health, identity::TokenVerifier, migrations, objects::Objects, program::Assembly,
+    service::Service,
 };
 
 use crate::{
     http,
     settings::Settings,
     state::AppState,
-    store::{Files, MIGRATIONS, Objects},
+    store::{Files, MIGRATIONS},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.

@@ -1,13 +1,9 @@
 //! What every handler can reach.
 
 use axum::extract::FromRef;
-use runtime::{clock::Clock, identity::TokenVerifier, shutdown::Shutdown};
+use runtime::{clock::Clock, identity::TokenVerifier, objects::Objects, shutdown::Shutdown};
 
-use crate::{
-    settings::Upload,
-    store::{Files, Objects},
-    upload::Uploads,
-};
+use crate::{settings::Upload, store::Files, upload::Uploads};
 
 /// The dependencies of the handlers; clones share them.
 #[derive(Clone, FromRef)]

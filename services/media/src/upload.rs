@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::multipart::{Field, MultipartError};
 use bytes::{Bytes, BytesMut};
 use contract::id::{MediaId, UserId};
-use runtime::clock::Clock;
+use runtime::{
+    clock::Clock,
+    objects::{ObjectError, ObjectWriter, Objects},
+};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -15,7 +18,7 @@ use crate::{
     filename,
     object_key::ObjectKey,
     settings::Upload,
-    store::{Files, Objects, files::FilesError, objects::ObjectError, writer::ObjectWriter},
+    store::{Files, files::FilesError},
 };
 
 /// Why a file was not taken.
@@ -112,7 +115,7 @@ impl Uploads {
             (MediaId::new(now, &mut rng), ObjectKey::new(&mut rng))
         };
         self.files.begin(id, owner, &key, now).await.map_err(|error| (error.into(), None))?;
-        let mut writer = self.objects.writer(key.clone(), &content_type);
+        let mut writer = self.objects.writer(key.as_str(), &content_type.header());
         let stored = async {
             store(&mut writer, head, &mut source).await?;
             let content = source.content(filename, content_type);

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod messaging;
 pub mod metrics;
 pub mod migrations;
+pub mod objects;
 pub mod openapi;
 pub mod outbox;
 pub mod problem;

@@ -2,9 +2,6 @@
 
 pub mod files;
 mod migrations;
-pub mod objects;
-pub mod writer;
 
 pub use files::Files;
 pub use migrations::MIGRATIONS;
-pub use objects::Objects;
