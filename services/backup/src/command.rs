@@ -21,24 +21,34 @@ const REPORT_BYTES: usize = 4000;
 pub fn main() -> anyhow::Result<()> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
-        [command] if command == "run" => {
-            errand("backup", DEFAULTS, |settings: &Taking| settings.log.clone(), async |settings, stop| {
+        [command] if command == "run" => errand(
+            "backup",
+            DEFAULTS,
+            |settings: &Taking| settings.log.clone(),
+            async |settings, stop| {
                 let outcome = run(&settings, &Clock::system(), &stop).await;
                 told(&settings.backup, outcome)
-            })
-        }
-        [command] if command == "restore" => {
-            errand("restore", DEFAULTS, |settings: &Restoring| settings.log.clone(), async |settings, stop| {
+            },
+        ),
+        [command] if command == "restore" => errand(
+            "restore",
+            DEFAULTS,
+            |settings: &Restoring| settings.log.clone(),
+            async |settings, stop| {
                 let outcome = restored(&settings, &stop).await;
                 told(&settings.backup, outcome)
-            })
-        }
+            },
+        ),
         unknown => bail!("{unknown:?} is no command: write `run` or `restore`"),
     }
 }
 
 /// Makes a backup, and removes those that are too many then. Answers what there is to report.
-pub async fn run(settings: &Taking, clock: &Clock, stop: &CancellationToken) -> Result<serde_json::Value, anyhow::Error> {
+pub async fn run(
+    settings: &Taking,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<serde_json::Value, anyhow::Error> {
     let bucket = Bucket::new(&settings.object_storage, &settings.backup.prefix)?;
     let uri = text(&settings.mongodb.uri_file)?;
     let (name, manifest) = take::take(&bucket, &uri, &settings.backup.platform, clock, stop).await?;

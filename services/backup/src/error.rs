@@ -23,10 +23,14 @@ pub enum Error {
         address: String,
     },
     /// Collections came or went at the very moment that the backup shows.
-    #[error("a collection or an index was made or dropped at the very moment that was to be backed up. It is tried again")]
+    #[error(
+        "a collection or an index was made or dropped at the very moment that was to be backed up. It is tried again"
+    )]
     Unsettled,
     /// A file of a backup is not as it was written.
-    #[error("{file} of the backup is damaged: {fault}. Nothing of it can be relied on: take another backup (restore.from)")]
+    #[error(
+        "{file} of the backup is damaged: {fault}. Nothing of it can be relied on: take another backup (restore.from)"
+    )]
     Damaged {
         /// Which.
         file: String,
@@ -34,13 +38,17 @@ pub enum Error {
         fault: String,
     },
     /// The backup was made by a later release, in a form that this one does not know.
-    #[error("the backup has form {form}, which this release does not know. Restore it with the release that made it, or a later one")]
+    #[error(
+        "the backup has form {form}, which this release does not know. Restore it with the release that made it, or a later one"
+    )]
     LaterForm {
         /// Its form.
         form: u32,
     },
     /// The databases of the backup have the form of a later release.
-    #[error("the backup was made by release {theirs}, and this is {ours}, which cannot read its databases. Set spec.version to {theirs} or later first")]
+    #[error(
+        "the backup was made by release {theirs}, and this is {ours}, which cannot read its databases. Set spec.version to {theirs} or later first"
+    )]
     LaterRelease {
         /// The release that made it.
         theirs: String,
@@ -58,7 +66,9 @@ pub enum Error {
         there: Vec<String>,
     },
     /// The databases have data, which would be lost.
-    #[error("database {database} is not empty: collection {collection} has documents. A backup is restored into a new platform; nothing was changed")]
+    #[error(
+        "database {database} is not empty: collection {collection} has documents. A backup is restored into a new platform; nothing was changed"
+    )]
     NotEmpty {
         /// Which database.
         database: String,
@@ -66,13 +76,17 @@ pub enum Error {
         collection: String,
     },
     /// Services work on the databases.
-    #[error("a service is at work on database {database}. Pause the platform and scale its services to zero, wait half a minute, and try again; nothing was changed")]
+    #[error(
+        "a service is at work on database {database}. Pause the platform and scale its services to zero, wait half a minute, and try again; nothing was changed"
+    )]
     InUse {
         /// Which database.
         database: String,
     },
     /// The database has other data than the backup after everything was written.
-    #[error("database {database} has {found} documents in collection {collection} after the restore, and the backup has {wanted}: somebody else writes to it. Run the restore again with all services stopped")]
+    #[error(
+        "database {database} has {found} documents in collection {collection} after the restore, and the backup has {wanted}: somebody else writes to it. Run the restore again with all services stopped"
+    )]
     Differs {
         /// Which database.
         database: String,
@@ -136,7 +150,9 @@ fn database_cure(error: &mongodb::error::Error) -> &'static str {
     };
     match code {
         // SnapshotTooOld, SnapshotUnavailable
-        239 | 246 => ". An index was made, or the backup took longer than the server keeps a moment readable: it is tried again",
+        239 | 246 => {
+            ". An index was made, or the backup took longer than the server keeps a moment readable: it is tried again"
+        }
         // Unauthorized, AuthenticationFailed
         13 | 18 => ". The operator corrects users within ten minutes; see the condition MongoDBReady",
         _ => "",

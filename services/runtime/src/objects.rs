@@ -131,7 +131,8 @@ impl Objects {
         let mut aborted = 0;
         for upload in uploads.uploads.into_iter().flatten() {
             let began = upload.initiated.and_then(|at| SystemTime::try_from(at).ok());
-            let (Some(key), Some(id), true) = (upload.key, upload.upload_id, began.is_some_and(|at| at < before)) else {
+            let (Some(key), Some(id), true) = (upload.key, upload.upload_id, began.is_some_and(|at| at < before))
+            else {
                 continue;
             };
             // Some stores list those of other keys as well.

@@ -45,7 +45,7 @@ pub struct Target {
     pub leaving: Vec<String>,
     /// Content of the key file.
     pub key_file: SecretString,
-    /// Users; each has `readWrite` and `dbAdmin` on the database of its own name.
+    /// Users; each has `readWrite` and `dbAdmin` on the database of its own name, but the one of backups, which reads all.
     pub users: Vec<Login>,
     /// The authority whose certificates are believed, PEM. Without one, connections are plain.
     pub authority: Option<String>,

@@ -7,7 +7,9 @@ use rand::CryptoRng;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
+use super::{
+    BACKUP, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply,
+};
 use crate::secrets::certificate::Certificate;
 use crate::secrets::existing::broken;
 use crate::secrets::login::random_text;
@@ -47,7 +49,7 @@ impl Material {
                         now,
                     )?,
                     key_file: key_file(existing, names, rng)?,
-                    users: users(existing, names, "mongodb-uri", &["auth", "chat", "media", "notification"], rng)?,
+                    users: users(existing, names, "mongodb-uri", mongodb_users(externals), rng)?,
                 }),
             },
             redis: match externals.connection("redis", "url") {
@@ -74,6 +76,7 @@ impl Material {
                 Some(account) => account,
                 None => object_storage(existing, names, rng)?,
             },
+            backup: externals.backup_account(),
             signing_keys: signing_keys(existing, names, rng)?,
             message_keys: message_keys(existing, names, rng)?,
             account_keys: account_keys(existing, names, rng)?,
@@ -81,6 +84,12 @@ impl Material {
             edge,
         })
     }
+}
+
+/// Who logs in to `MongoDB`.
+fn mongodb_users(externals: &Externals) -> &'static [&'static str] {
+    const ALL: [&str; 5] = ["auth", "chat", "media", "notification", BACKUP];
+    if externals.backup_account().is_some() { &ALL } else { &ALL[..4] }
 }
 
 fn users(

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
+use super::{BACKUP, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
 use crate::secrets::names::Names;
 use crate::secrets::rendered::Rendered;
 use crate::secrets::{Login, rabbitmq_definitions, redis_acl};
@@ -92,6 +92,12 @@ impl Material {
         }
         if self.object_storage.is_own {
             rendered.push(of("object-storage", vec![("access-key-id", s3_id), ("secret-access-key", s3_secret)]));
+        }
+        if let (Some(_), Some(account)) = (self.mongodb.own(), &self.backup) {
+            let secret = account.secret_access_key.expose_secret().to_owned();
+            let account = [("s3-access-key-id", account.access_key_id.clone()), ("s3-secret-access-key", secret)];
+            let data = [mongodb_uri(BACKUP), trusted.clone()].into_iter().chain(account).collect();
+            rendered.push(Rendered::new(names.object(BACKUP), "mongodb", OPAQUE, data));
         }
         rendered.sort_by(|one, other| one.name().cmp(other.name()));
         rendered

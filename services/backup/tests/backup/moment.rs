@@ -1,7 +1,7 @@
 //! A backup is one moment of all databases, whatever is written meanwhile.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
@@ -64,7 +64,13 @@ async fn a_backup_under_concurrent_writes_is_one_moment_of_all_databases() {
     }
     // It is read between the databases of which the sum must be right.
     for _ in 0..3 {
-        let half: Vec<Document> = bulk(10_000).into_iter().map(|mut one| { one.remove("_id"); one }).collect();
+        let half: Vec<Document> = bulk(10_000)
+            .into_iter()
+            .map(|mut one| {
+                one.remove("_id");
+                one
+            })
+            .collect();
         old.database("chat").collection("bulk").insert_many(half).await.unwrap();
     }
     let (done, stop) = (Arc::new(AtomicI64::new(0)), CancellationToken::new());

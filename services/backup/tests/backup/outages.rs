@@ -13,7 +13,10 @@ async fn a_store_that_goes_away_in_the_middle_leaves_no_backup_that_counts() {
     let world = World::with(&store);
     world.database("auth").await.collection("users").insert_many(bulk(10)).await.unwrap();
     for _ in 0..4 {
-        let some = bulk(10_000).into_iter().map(|mut one| { one.remove("_id"); one });
+        let some = bulk(10_000).into_iter().map(|mut one| {
+            one.remove("_id");
+            one
+        });
         world.database("chat").await.collection("messages").insert_many(some).await.unwrap();
     }
     let (outcome, mut store) = tokio::join!(world.take(), async {
@@ -58,7 +61,10 @@ async fn a_bucket_that_is_not_there_and_a_wrong_secret_are_told_with_their_cure(
 async fn a_backup_that_is_stopped_takes_back_what_it_has_written() {
     let world = World::new();
     for _ in 0..4 {
-        let some = bulk(10_000).into_iter().map(|mut one| { one.remove("_id"); one });
+        let some = bulk(10_000).into_iter().map(|mut one| {
+            one.remove("_id");
+            one
+        });
         world.database("chat").await.collection("messages").insert_many(some).await.unwrap();
     }
     let stop = tokio_util::sync::CancellationToken::new();

@@ -44,7 +44,8 @@ async fn descriptions(server: &MongoDb) -> BTreeMap<String, (Document, Vec<Docum
 }
 
 async fn furnish(world: &World) {
-    let (auth, chat, media) = (world.database("auth").await, world.database("chat").await, world.database("media").await);
+    let (auth, chat, media) =
+        (world.database("auth").await, world.database("chat").await, world.database("media").await);
     chat.run_command(doc! {
         "create": "strict", "collation": {"locale": "de", "strength": 2},
         "validator": {"size": {"$gte": 0}}, "validationLevel": "moderate",
@@ -89,7 +90,8 @@ async fn the_manifest_tells_which_keys_are_needed_and_who_made_it_of_what() {
     let found = world.bucket.find("latest").await.unwrap();
     assert_eq!(found, (name.clone(), manifest.clone()));
     assert_eq!(world.bucket.find(&name.to_string()).await.unwrap(), found);
-    let keys = [("account".to_owned(), vec!["ak-1".to_owned()]), ("message".to_owned(), vec!["mk-1".into(), "mk-2".into()])];
+    let keys =
+        [("account".to_owned(), vec!["ak-1".to_owned()]), ("message".to_owned(), vec!["mk-1".into(), "mk-2".into()])];
     assert_eq!(manifest.keys, keys.into());
     assert_eq!((manifest.platform.as_str(), manifest.server.as_str()), ("team/acme", "6.0.5"));
     let wanted = world.bucket.find("20000101T000000Z-00000000").await.unwrap_err().to_string();

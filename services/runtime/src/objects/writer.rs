@@ -124,9 +124,11 @@ impl Upload {
     /// Waits until no part is on its way.
     async fn settle(&mut self) -> Result<(), ObjectError> {
         if let Some(in_flight) = self.in_flight.take() {
-            let part = in_flight
-                .await
-                .map_err(|error| ObjectError::Unavailable { action: "upload part", code: None, cause: error.to_string() })??;
+            let part = in_flight.await.map_err(|error| ObjectError::Unavailable {
+                action: "upload part",
+                code: None,
+                cause: error.to_string(),
+            })??;
             self.parts.push(part);
         }
         Ok(())
