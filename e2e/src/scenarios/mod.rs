@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod api_server;
+mod backup;
 mod browser;
 mod chat;
 mod chronicle;
@@ -192,6 +193,8 @@ pub(crate) fn prepare() -> Result<()> {
 pub(crate) const BY_NAME: &[Scenario] = scenarios![
     network::a_pod_that_is_not_of_the_platform_reaches_no_server,
     notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
+    backup::a_backup_that_fails_is_told_in_the_status_and_by_an_event,
+    backup::a_backup_restored_into_a_new_platform_has_every_message,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
     rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,
