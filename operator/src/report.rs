@@ -265,6 +265,12 @@ fn event(condition: &Condition) -> Event {
     }
 }
 
+/// Whether the last backup of a platform failed.
+#[must_use]
+pub fn backups_fail(status: &ChatPlatformStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == backup::CONDITION && condition.status == "False")
+}
+
 /// An event's note has at most 1 kB.
 fn short(note: &str) -> String {
     note[..note.floor_char_boundary(1000)].to_owned()

@@ -231,7 +231,15 @@ impl Drop for Gone<'_> {
         // Whoever waits for the platform next sees what went wrong with that.
         let _ = self.0.change(&json!({}));
         let _ = self.0.kubectl(["delete", "deployment,service", STORE, "--ignore-not-found", "--wait=false"]);
-        let _ = self.0.kubectl(["delete", "job", "backup-now", "restore", "restore-again", "--ignore-not-found", "--wait=false"]);
+        let _ = self.0.kubectl([
+            "delete",
+            "job",
+            "backup-now",
+            "restore",
+            "restore-again",
+            "--ignore-not-found",
+            "--wait=false",
+        ]);
         // The document must not name it any more.
         let _ = self.0.wait_until_observed();
         let _ = self.0.kubectl(["delete", "secret", STORE, "--ignore-not-found"]);

@@ -14,6 +14,9 @@ use crate::build::labels;
 use crate::observe::Observed;
 use crate::reason::Reason;
 
+/// The condition that tells of it.
+pub(super) const CONDITION: &str = "BackupsCurrent";
+
 /// What the program reports of a backup that is whole.
 #[derive(Debug, Deserialize)]
 struct Report {

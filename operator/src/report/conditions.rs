@@ -25,7 +25,7 @@ pub const CONDITIONS: [&str; 13] = [
     PARTS[4].0,
     PARTS[5].0,
     "SecretsCurrent",
-    "BackupsCurrent",
+    backup::CONDITION,
     "Paused",
 ];
 
@@ -154,9 +154,9 @@ pub(super) fn verdicts(
     verdicts.extend(match outcome {
         Outcome::Done(found) => backup.map(|status| {
             let (current, reason, message) = backup::verdict(found, status);
-            Verdict { status: current, ..Verdict::new("BackupsCurrent", false, reason, message) }
+            Verdict { status: current, ..Verdict::new(backup::CONDITION, false, reason, message) }
         }),
-        _ => kept(before, "BackupsCurrent"),
+        _ => kept(before, backup::CONDITION),
     });
     verdicts.push(match outcome {
         Outcome::Unreadable { .. } => Verdict::unknown("Paused", Reason::InvalidSpec, "the document cannot be read"),
@@ -371,7 +371,7 @@ pub(super) fn is_news(condition: &Condition) -> bool {
         "SpecValid" | "SecretsCurrent" => condition.status == "False",
         "Reconciling" => false,
         // After the first one, whichever way it went.
-        "BackupsCurrent" => true,
+        backup::CONDITION => true,
         _ => condition.status == "True",
     }
 }

@@ -44,11 +44,7 @@ pub fn main() -> anyhow::Result<()> {
 }
 
 /// Makes a backup, and removes those that are too many then. Answers what there is to report.
-pub async fn run(
-    settings: &Taking,
-    clock: &Clock,
-    stop: &CancellationToken,
-) -> Result<serde_json::Value, anyhow::Error> {
+pub async fn run(settings: &Taking, clock: &Clock, stop: &CancellationToken) -> Result<serde_json::Value, Error> {
     let bucket = Bucket::new(&settings.object_storage, &settings.backup.prefix)?;
     let uri = text(&settings.mongodb.uri_file)?;
     let (name, manifest) = take::take(&bucket, &uri, &settings.backup.platform, clock, stop).await?;
@@ -76,7 +72,7 @@ pub async fn run(
 }
 
 /// Restores a backup, or only reads it through. Answers what there is to report.
-pub async fn restored(settings: &Restoring, stop: &CancellationToken) -> Result<serde_json::Value, anyhow::Error> {
+pub async fn restored(settings: &Restoring, stop: &CancellationToken) -> Result<serde_json::Value, Error> {
     let bucket = Bucket::new(&settings.object_storage, &settings.backup.prefix)?;
     let (name, manifest) = bucket.find(&settings.restore.from).await?;
     tracing::info!(backup = %name, at = %manifest.at, release = manifest.release, keys = ?manifest.keys, "the backup");
@@ -99,10 +95,10 @@ pub async fn restored(settings: &Restoring, stop: &CancellationToken) -> Result<
 }
 
 /// Leaves the outcome where the cluster shows it.
-fn told(settings: &Backups, outcome: anyhow::Result<serde_json::Value>) -> anyhow::Result<()> {
+fn told(settings: &Backups, outcome: Result<serde_json::Value, Error>) -> anyhow::Result<()> {
     let (text, outcome) = match outcome {
         Ok(report) => (report.to_string(), Ok(())),
-        Err(error) => (format!("{error:#}"), Err(error)),
+        Err(error) => (error.to_string(), Err(error.into())),
     };
     let file = &settings.report_file;
     if !file.as_os_str().is_empty()
@@ -115,6 +111,6 @@ fn told(settings: &Backups, outcome: anyhow::Result<serde_json::Value>) -> anyho
 
 fn text(path: &Path) -> Result<String, Error> {
     let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| Error::File { path: path.display().to_string(), source })?;
+    let text = text.map_err(|cause| Error::File { path: path.display().to_string(), cause })?;
     Ok(text.trim().to_owned())
 }

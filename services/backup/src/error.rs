@@ -9,12 +9,12 @@ pub enum Error {
     #[error("{0}. {cure}", cure = cure(.0))]
     Store(#[from] ObjectError),
     /// The database did not do what it was asked to.
-    #[error("MongoDB did not {action}: {source}{}", database_cure(source))]
+    #[error("MongoDB did not {action}: {cause}{}", database_cure(.cause))]
     Database {
         /// What, after "did not".
         action: String,
         /// What it said.
-        source: mongodb::error::Error,
+        cause: mongodb::error::Error,
     },
     /// The server is not of a replica set, and so has no snapshots.
     #[error("MongoDB at {address} is of no replica set, which alone has snapshots of all databases")]
@@ -98,13 +98,16 @@ pub enum Error {
         wanted: u64,
     },
     /// A file with a connection string cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     File {
         /// Which.
         path: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
+    /// The settings of the bucket cannot be used.
+    #[error(transparent)]
+    Settings(#[from] runtime::connect::ConnectError),
     /// It was told to stop.
     #[error("told to stop before it was done")]
     Stopped,
@@ -117,7 +120,7 @@ impl Error {
     /// Turns an error of the database into one of ours; `action` says what it did not do.
     pub fn database(action: impl Into<String>) -> impl FnOnce(mongodb::error::Error) -> Self {
         let action = action.into();
-        move |source| Self::Database { action, source }
+        move |cause| Self::Database { action, cause }
     }
 }
 

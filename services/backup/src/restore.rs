@@ -54,12 +54,12 @@ pub async fn restore(
             return Err(Error::Stopped);
         }
         let count = write(bucket, name, manifest, target, collection, stop).await?;
+        // Before there are indexes, by one of which the server may remove what has expired.
+        target.compare(collection, count).await?;
         tracing::info!(database = collection.database, collection = collection.name, documents = count, "written");
     }
     for collection in &collections {
         target.index(collection).await?;
-        let file = manifest.files.iter().find(|file| file.path == collection.path());
-        target.compare(collection, file.map_or(0, |file| file.documents)).await?;
     }
     target.end().await
 }
@@ -70,7 +70,7 @@ async fn descriptions(bucket: &Bucket, name: &Name, manifest: &Manifest) -> Resu
     let mut reading = FileReader::open(bucket, &bucket.folder(name), file).await?;
     let mut collections = Vec::new();
     while let Some(document) = reading.next().await? {
-        let document = Document::try_from(&document).map_err(|error| damaged(error.to_string()))?;
+        let document = Document::try_from(&*document).map_err(|error| damaged(error.to_string()))?;
         let collection = Collection::from_document(&document);
         collections.push(collection.ok_or_else(|| damaged("it does not describe collections".to_owned()))?);
     }

@@ -102,7 +102,7 @@ impl Taking<'_> {
             }
             Ok(writer.finish().await?)
         };
-        let written = written.await;
+        let written: Result<File, Error> = written.await;
         self.settle(writer, written).await
     }
 
@@ -117,7 +117,7 @@ impl Taking<'_> {
             }
             Ok(writer.finish().await?)
         };
-        let written = written.await;
+        let written: Result<File, Error> = written.await;
         self.settle(writer, written).await
     }
 

@@ -23,8 +23,6 @@ const LEASES: [(&str, &str); 2] = [("migrationLease", "$expiresAt"), ("outbox_le
 const SYSTEM: &str = "system.";
 /// How long to look for the primary.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Options that tell of a collection and cannot be given to it.
-const TOLD: [&str; 1] = ["uuid"];
 
 /// Where a backup goes.
 pub struct Target {
@@ -91,8 +89,7 @@ impl Target {
     /// Makes a collection, with its options.
     pub(super) async fn create(&self, collection: &Collection) -> Result<(), Error> {
         let mut command = doc! {"create": &collection.name};
-        let options = collection.options.iter().filter(|(option, _)| !TOLD.contains(&option.as_str()));
-        command.extend(options.map(|(option, value)| (option.clone(), value.clone())));
+        command.extend(collection.options.clone());
         let made = self.of(collection)?.run_command(command).await;
         made.map(drop).map_err(Error::database(format!("make {}.{}", collection.database, collection.name)))
     }
@@ -104,7 +101,8 @@ impl Target {
         }
         let count = batch.len() as u64;
         let documents = self.of(collection)?.collection::<RawDocumentBuf>(&collection.name);
-        let written = documents.insert_many(batch).ordered(true).await;
+        // What was written before a rule was there is in the backup too.
+        let written = documents.insert_many(batch).ordered(true).bypass_document_validation(true).await;
         written.map_err(Error::database(format!("write {}.{}", collection.database, collection.name)))?;
         Ok(count)
     }
