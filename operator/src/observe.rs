@@ -155,7 +155,7 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
     let mut deployments: Vec<Deployment> = list.whole("Deployments").await?;
     let scaled_by_us = said::by_us_alone(&deployments);
     strip(&mut deployments);
-    let (backup_jobs, jobs) = list.all("Jobs").await?.into_iter().partition(is_of_backup);
+    let (backup_jobs, jobs): (Vec<Job>, Vec<Job>) = list.all("Jobs").await?.into_iter().partition(is_of_backup);
     let (backup_pods, pods): (Vec<Pod>, Vec<Pod>) = list.all("Pods").await?.into_iter().partition(is_of_backup);
     let now = Timestamp::now();
     let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &jobs, &pods, now)).await;

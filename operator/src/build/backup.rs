@@ -47,8 +47,8 @@ pub fn build(platform: &Platform) -> Vec<DynamicObject> {
     let Some(backup) = &platform.backup else { return Vec::new() };
     // Whose server sleeps is not backed up.
     let suspend = backup.suspend || platform.hibernation != Hibernation::Awake;
-    let run = cron_job(platform, BACKUP, RUN, (&backup.schedule, suspend), run(platform, backup));
-    let restore = cron_job(platform, RESTORE, RESTORE, (NEVER, true), restore(platform, backup));
+    let run = cron_job(platform, BACKUP, RUN, (&backup.schedule, suspend), &run(platform, backup));
+    let restore = cron_job(platform, RESTORE, RESTORE, (NEVER, true), &restore(platform, backup));
     vec![run, restore]
 }
 
@@ -57,7 +57,7 @@ fn cron_job(
     name: &str,
     errand: &str,
     (schedule, suspend): (&str, bool),
-    template: PodTemplateSpec,
+    template: &PodTemplateSpec,
 ) -> DynamicObject {
     let labels = labels::backup(platform, errand);
     DynamicObject {
@@ -172,12 +172,12 @@ mod tests {
     use super::*;
     use crate::build::properties::platform;
 
-    fn document(more: Value) -> Value {
+    fn document(more: &Value) -> Value {
         let mut backup = json!({
             "schedule": "0 3 * * *",
             "objectStorage": {"endpoint": "https://s3.example", "bucket": "backups", "credentialsSecretRef": {"name": "theirs"}},
         });
-        json_patch::merge(&mut backup, &more);
+        json_patch::merge(&mut backup, more);
         json!({"host": "a.example", "backup": backup})
     }
 
@@ -207,22 +207,22 @@ mod tests {
 
     #[test]
     fn backups_are_made_by_the_schedule_and_restored_by_hand_alone() {
-        let [run, restore] = &built(&document(json!({})))[..] else { panic!("there are not two") };
+        let [run, restore] = &built(&document(&json!({})))[..] else { panic!("there are not two") };
         assert_eq!(
             (&run["metadata"]["name"], &restore["metadata"]["name"]),
             (&json!("acme-backup"), &json!("acme-restore"))
         );
         assert_eq!((&run["spec"]["schedule"], &run["spec"]["suspend"]), (&json!("0 3 * * *"), &json!(false)));
         assert_eq!(restore["spec"]["suspend"], true);
-        let suspended = &built(&document(json!({"suspend": true})))[0];
+        let suspended = &built(&document(&json!({"suspend": true})))[0];
         assert_eq!(suspended["spec"]["suspend"], true);
-        let sleeping = Platform { hibernation: Hibernation::Closing, ..platform("acme", &document(json!({}))) };
+        let sleeping = Platform { hibernation: Hibernation::Closing, ..platform("acme", &document(&json!({}))) };
         assert_eq!(build(&sleeping)[0].data["spec"]["suspend"], true, "nobody is there to be backed up");
     }
 
     #[test]
     fn who_makes_a_backup_may_not_write_and_who_restores_one_has_no_keys() {
-        let [run, restore] = &built(&document(json!({})))[..] else { panic!("there are not two") };
+        let [run, restore] = &built(&document(&json!({})))[..] else { panic!("there are not two") };
         assert_eq!(secrets(run), [("acme-backup".to_owned(), vec!["*".to_owned()])]);
         let uri = |service: &str| (format!("acme-{service}"), vec!["mongodb-uri".to_owned()]);
         let account = ["s3-access-key-id", "s3-secret-access-key", "ca.crt"].map(str::to_owned).to_vec();
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn both_are_restricted_pods_with_resources_that_get_no_requests() {
-        let spec = document(json!({}));
+        let spec = document(&json!({}));
         let services = crate::build::build(&platform("acme", &spec)).services;
         for object in built(&spec) {
             let (labels, spec) = (&pod(&object)["metadata"]["labels"], &pod(&object)["spec"]);
@@ -257,7 +257,7 @@ mod tests {
             let found = variables.iter().find(|variable| variable["name"] == "CHATPLATFORM_BACKUP__PREFIX");
             found.unwrap()["value"].clone()
         };
-        assert_eq!(prefix(&document(json!({}))), "team/acme");
-        assert_eq!(prefix(&document(json!({"objectStorage": {"prefix": "a/b"}}))), "a/b");
+        assert_eq!(prefix(&document(&json!({}))), "team/acme");
+        assert_eq!(prefix(&document(&json!({"objectStorage": {"prefix": "a/b"}}))), "a/b");
     }
 }

@@ -135,11 +135,11 @@ fn is_cron_field(text: &str, (least, most): (u8, u8)) -> bool {
     };
     let is_step =
         |text: &str| text.parse::<u8>().is_ok_and(|step| (1..=99).contains(&step)) && !text.starts_with(['0', '+']);
-    text.split(',').all(|item| {
-        let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
+    text.split(',').all(|part| {
+        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
         let is_range = match range.split_once('-') {
             _ if range == "*" => true,
-            Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+            Some((from, to)) => number(from).zip(number(to)).is_some_and(|(from, to)| from <= to),
             None => number(range).is_some(),
         };
         is_range && step.is_none_or(is_step)

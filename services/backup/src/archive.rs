@@ -104,7 +104,7 @@ impl FileReader {
         let key = format!("{folder}/{}", file.path);
         let body = bucket.objects().read(&key, None).await.map_err(|error| match error {
             ObjectError::Missing(_) => damaged(file, "it is gone"),
-            error => error.into(),
+            error @ ObjectError::Unavailable { .. } => error.into(),
         })?;
         Ok(Self {
             body,
@@ -175,7 +175,7 @@ impl FileReader {
             self.packed = bytes;
         }
         let slice = self.packed.split_to(self.packed.len().min(SLICE_BYTES));
-        self.unpacking.write_all(&slice).map_err(|error| damaged(&self.file, error))?;
+        self.unpacking.write_all(&slice).map_err(|error| damaged(&self.file, error.to_string()))?;
         self.documents.extend_from_slice(self.unpacking.get_ref());
         self.unpacking.get_mut().clear();
         Ok(())
@@ -200,6 +200,6 @@ impl FileReader {
     }
 }
 
-fn damaged(file: &File, fault: impl ToString) -> Error {
-    Error::Damaged { file: file.path.clone(), fault: fault.to_string() }
+fn damaged(file: &File, fault: impl Into<String>) -> Error {
+    Error::Damaged { file: file.path.clone(), fault: fault.into() }
 }

@@ -56,7 +56,7 @@ pub enum Error {
         ours: &'static str,
     },
     /// There is no such backup.
-    #[error("there is no whole backup {wanted:?} below {prefix} in the bucket. {}", there(.there))]
+    #[error("there is no whole backup {wanted:?} below {prefix} in the bucket. {}", listed(.there))]
     NoSuchBackup {
         /// What was asked for.
         wanted: String,
@@ -162,7 +162,7 @@ fn database_cure(error: &mongodb::error::Error) -> &'static str {
     }
 }
 
-fn there(names: &[String]) -> String {
+fn listed(names: &[String]) -> String {
     match names {
         [] => "There is none at all: see spec.backup.objectStorage, its prefix above all".to_owned(),
         names => format!("There are: {}", names.join(", ")),

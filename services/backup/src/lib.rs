@@ -1,4 +1,4 @@
-//! Backups of a platform's MongoDB in an S3 bucket, and the way back.
+//! Backups of a platform's `MongoDB` in an S3 bucket, and the way back.
 //!
 //! A backup is all four databases as they were at one moment, read while people go on chatting. It is a folder of objects:
 //!

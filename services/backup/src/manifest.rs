@@ -43,6 +43,12 @@ pub struct Manifest {
     pub files: Vec<File>,
 }
 
+/// What every form says of itself.
+#[derive(Deserialize)]
+struct Form {
+    form: u32,
+}
+
 /// An object of a backup.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,10 +85,6 @@ impl Manifest {
             return Err(damaged(format!("its SHA-256 is not the one in {DIGEST}")));
         }
         // First the form alone: all else may be another in a later one.
-        #[derive(Deserialize)]
-        struct Form {
-            form: u32,
-        }
         let Form { form } = serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
         if form > FORM {
             return Err(Error::LaterForm { form });

@@ -1,6 +1,6 @@
 //! All databases as they were at one moment, read from one member of the replica set while others write.
 //!
-//! Every read says the moment (`atClusterTime`, MongoDB manual, "Read Concern snapshot"), and the server answers as it was then. How long it
+//! Every read says the moment (`atClusterTime`, manual of `MongoDB`, "Read Concern snapshot"), and the server answers as it was then. How long it
 //! keeps that is a parameter of each member, five minutes by default; it is raised on the member that is read, for as long as that lasts.
 
 use std::time::Duration;
@@ -188,8 +188,9 @@ impl Snapshot {
 /// The address of the member to read.
 async fn choose(set: &Client) -> Result<String, Error> {
     let anyone = SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None });
-    let hello = set.database("admin").run_command(doc! {"hello": 1}).selection_criteria(anyone);
-    let hello = hello.await.map_err(Error::database("say who is a member"))?;
+    let admin = set.database("admin");
+    let hello = admin.run_command(doc! {"hello": 1}).selection_criteria(anyone).await;
+    let hello = hello.map_err(Error::database("say who is a member"))?;
     let address = hello.get_str("me").unwrap_or_default().to_owned();
     if hello.get_str("setName").is_err() { Err(Error::NoReplicaSet { address }) } else { Ok(address) }
 }

@@ -26,10 +26,11 @@ async fn move_on(client: Client, done: Arc<AtomicI64>, stop: CancellationToken) 
         let entry = doc! {"_id": number};
         let mut session = client.start_session().await.unwrap();
         session.start_transaction().await.unwrap();
-        let less = accounts(&client, "auth").update_one(from, doc! {"$inc": {"amount": -1_i64}});
-        less.session(&mut session).await.unwrap();
-        let more = accounts(&client, "media").update_one(to, doc! {"$inc": {"amount": 1_i64}});
-        more.session(&mut session).await.unwrap();
+        for (database, account, by) in [("auth", from, -1_i64), ("media", to, 1)] {
+            let accounts = accounts(&client, database);
+            let change = accounts.update_one(account, doc! {"$inc": {"amount": by}});
+            change.session(&mut session).await.unwrap();
+        }
         for database in ["chat", "notification"] {
             let log = client.database(database).collection::<Document>("log");
             log.insert_one(&entry).session(&mut session).await.unwrap();

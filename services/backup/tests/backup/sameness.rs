@@ -18,7 +18,7 @@ fn every_type() -> Document {
         "binary": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255, 7] },
         "uuid": bson::Binary { subtype: BinarySubtype::Uuid, bytes: vec![9; 16] },
         "true": true, "date": bson::DateTime::from_millis(-1), "null": Bson::Null,
-        "regex": bson::Regex { pattern: c"^a.*".try_into().unwrap(), options: c"i".try_into().unwrap() },
+        "regex": bson::Regex { pattern: "^a.*".try_into().unwrap(), options: "i".try_into().unwrap() },
         "int": 7, "long": 7_i64, "timestamp": Timestamp { time: 3, increment: 4 },
         "decimal": "1.10".parse::<bson::Decimal128>().unwrap(), "least": Bson::MinKey, "most": Bson::MaxKey,
     }

@@ -148,8 +148,9 @@ pub(crate) async fn content(server: &MongoDb) -> BTreeMap<String, Vec<RawDocumen
     for name in DATABASES {
         let database = client.database(name);
         for collection in database.list_collection_names().await.unwrap() {
-            let documents = database.collection::<RawDocumentBuf>(&collection).find(doc! {}).sort(doc! {"_id": 1});
-            content.insert(format!("{name}.{collection}"), documents.await.unwrap().try_collect().await.unwrap());
+            let documents = database.collection::<RawDocumentBuf>(&collection);
+            let found = documents.find(doc! {}).sort(doc! {"_id": 1}).await.unwrap();
+            content.insert(format!("{name}.{collection}"), found.try_collect().await.unwrap());
         }
     }
     content
