@@ -185,14 +185,23 @@ impl Snapshot {
     }
 }
 
-/// The address of the member to read.
+/// The address of the member to read: a secondary where there is one that answers, and else the primary.
 async fn choose(set: &Client) -> Result<String, Error> {
-    let anyone = SelectionCriteria::ReadPreference(ReadPreference::SecondaryPreferred { options: None });
     let admin = set.database("admin");
-    let hello = admin.run_command(doc! {"hello": 1}).selection_criteria(anyone).await;
-    let hello = hello.map_err(Error::database("say who is a member"))?;
-    let address = hello.get_str("me").unwrap_or_default().to_owned();
-    if hello.get_str("setName").is_err() { Err(Error::NoReplicaSet { address }) } else { Ok(address) }
+    let primary = admin.run_command(doc! {"hello": 1}).await.map_err(Error::database("say who is a member"))?;
+    let address = |hello: &Document| hello.get_str("me").unwrap_or_default().to_owned();
+    if primary.get_str("setName").is_err() {
+        return Err(Error::NoReplicaSet { address: address(&primary) });
+    }
+    if primary.get_array("hosts").is_ok_and(|hosts| hosts.len() > 1) {
+        // Not "secondary preferred", by which the primary is taken as long as it alone is known.
+        let secondary = SelectionCriteria::ReadPreference(ReadPreference::Secondary { options: None });
+        match admin.run_command(doc! {"hello": 1}).selection_criteria(secondary).await {
+            Ok(secondary) => return Ok(address(&secondary)),
+            Err(error) => tracing::warn!(%error, "no secondary answers, so the primary is read"),
+        }
+    }
+    Ok(address(&primary))
 }
 
 impl Collection {
