@@ -150,7 +150,11 @@ fn stop_services(stage: &Stage) -> Result<()> {
     let ours = format!("--selector={}", stage.selector());
     stage.kubectl(["scale", "deployment", &ours, "--replicas=0"])?;
     let services = format!("{},app.kubernetes.io/name in (auth,chat,media,notification)", stage.selector());
-    stage.kubectl(["wait", "pod", &format!("--selector={services}"), "--for=delete", "--timeout=120s"]).map(drop)
+    until("the services have stopped", LIMIT, || {
+        let pods = stage.kubectl(["get", "pods", &format!("--selector={services}"), "--output=name"])?;
+        ensure!(pods.is_empty(), "there are {pods}");
+        Ok(())
+    })
 }
 
 /// Makes a Job of a `CronJob`, and waits until it is complete.

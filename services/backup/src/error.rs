@@ -22,6 +22,14 @@ pub enum Error {
         /// Where it is.
         address: String,
     },
+    /// The member that is read does not keep up with the primary.
+    #[error(
+        "MongoDB at {address} is half a minute behind the primary. It is tried again; see the condition MongoDBReady"
+    )]
+    Behind {
+        /// Where it is.
+        address: String,
+    },
     /// Collections came or went at the very moment that the backup shows.
     #[error(
         "a collection or an index was made or dropped at the very moment that was to be backed up. It is tried again"

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use mongodb::bson::{self, Bson, Document, RawDocumentBuf, doc};
 use mongodb::options::{ClientOptions, ReadPreference, SelectionCriteria, ServerAddress};
 use mongodb::{Client, Cursor};
+use tokio::time::{Instant, sleep};
 
 use crate::error::Error;
 
@@ -19,8 +20,10 @@ const WINDOW: &str = "minSnapshotHistoryWindowInSeconds";
 const LONG_WINDOW: i32 = 12 * 60 * 60;
 /// The server's own.
 const SHORT_WINDOW: i32 = 300;
-/// How long to look for a member.
+/// How long to look for a member, and to wait for it to be up to date.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at how far it is.
+const POLL: Duration = Duration::from_millis(50);
 /// Collections of the server's own begin so.
 const SYSTEM: &str = "system.";
 
@@ -53,7 +56,7 @@ impl Snapshot {
     pub async fn open(uri: &str) -> Result<Self, Error> {
         let mut options = ClientOptions::parse(uri).await.map_err(Error::database("take the connection string"))?;
         options.app_name = Some("backup".to_owned());
-        options.server_selection_timeout = Some(PATIENCE);
+        options.server_selection_timeout.get_or_insert(PATIENCE);
         let set = Client::with_options(options.clone()).map_err(Error::database("take the connection string"))?;
         let address = match choose(&set).await {
             Ok(address) => address,
@@ -87,15 +90,31 @@ impl Snapshot {
             Some(Bson::Timestamp(at)) => *at,
             _ => return Err(Error::NoReplicaSet { address: self.address.clone() }),
         };
-        // The member answers once it has reached that moment, and so tells of every collection that was there.
-        let first = doc! {"find": "migrations", "limit": 1, "readConcern": self.concern()};
-        self.all(databases.first().unwrap_or(&"admin"), first, "reach the moment that is backed up").await?;
+        // Then it tells of every collection that was there.
+        self.reached().await?;
         let after = self.collections(databases).await?;
         if before != after {
             return Err(Error::Unsettled);
         }
         tracing::info!(member = self.address, at = %self.at(), "the moment that is backed up");
         Ok(after)
+    }
+
+    /// Waits until a majority has the moment, and the member that is read knows of it.
+    async fn reached(&self) -> Result<(), Error> {
+        let (deadline, admin) = (Instant::now() + PATIENCE, self.client.database("admin"));
+        loop {
+            let hello = admin.run_command(doc! {"hello": 1}).await.map_err(Error::database("say how far it is"))?;
+            let last = hello.get_document("lastWrite").and_then(|last| last.get_document("majorityOpTime"));
+            let reached = last.and_then(|last| last.get_timestamp("ts"));
+            if reached.is_ok_and(|at| (at.time, at.increment) >= self.cluster_time()) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Error::Behind { address: self.address.clone() });
+            }
+            sleep(POLL).await;
+        }
     }
 
     /// The moment.

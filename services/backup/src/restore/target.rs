@@ -37,7 +37,7 @@ impl Target {
             let options = ClientOptions::parse(uri(name)?).await;
             let mut options = options.map_err(Error::database("take the connection string"))?;
             options.app_name = Some(MARK.to_owned());
-            options.server_selection_timeout = Some(PATIENCE);
+            options.server_selection_timeout.get_or_insert(PATIENCE);
             options.write_concern = Some(WriteConcern::majority());
             let client = Client::with_options(options).map_err(Error::database("take the connection string"))?;
             databases.insert(name, client.database(name));

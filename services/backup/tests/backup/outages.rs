@@ -60,7 +60,7 @@ async fn a_bucket_that_is_not_there_and_a_wrong_secret_are_told_with_their_cure(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_stopped_takes_back_what_it_has_written() {
     let world = World::new();
-    for _ in 0..4 {
+    for _ in 0..10 {
         let some = bulk(10_000).into_iter().map(|mut one| {
             one.remove("_id");
             one
