@@ -56,10 +56,10 @@ pub(super) fn a_backup_restored_into_a_new_platform_has_every_message(stage: &St
     // What comes after the backup is not in it.
     ada.send(stage, &conversation, "too late")?;
 
-    let keys = ["message-keys", "account-keys"].map(|name| saved(stage, name));
+    let keys = [saved(stage, "message-keys")?, saved(stage, "account-keys")?];
     deletion::remove_with_all_data(stage)?;
     for secret in keys {
-        stage.apply(&secret?.to_string())?;
+        stage.apply(&secret.to_string())?;
     }
     stage.apply_platform()?;
     stage.trust_anew()?;
