@@ -22,13 +22,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const PREVIOUS: &str = "0.0.9";
 
 /// What is written in Rust: an image each, and the binaries in it.
-pub const COMPILED: [(&str, &[&str]); 6] = [
+pub const COMPILED: [(&str, &[&str]); 7] = [
     ("operator", &["operator", "provision"]),
     ("gateway", &["gateway"]),
     ("auth", &["auth"]),
     ("chat", &["chat"]),
     ("media", &["media"]),
     ("notification", &["notification"]),
+    ("backup", &["backup"]),
 ];
 
 /// The name of a component's image.

@@ -130,6 +130,7 @@ pub async fn apply(
         ingresses,
         http_routes,
         pod_monitors,
+        cron_jobs,
         state: PhantomData,
     } = resources;
     // First, as one that is no longer wanted would undo what a Deployment says from now on.
@@ -157,11 +158,13 @@ pub async fn apply(
             .optional(Optional::PodMonitor)
             .set(pod_monitors, observed.of_kind(Optional::PodMonitor))
             .await?,
+        cron_jobs: to.optional(Optional::CronJob).set(cron_jobs, observed.of_kind(Optional::CronJob)).await?,
         state: PhantomData,
     };
     // Last, so that a class of volumes that refuses to enlarge them stops nothing else.
     applied.stateful_sets.extend(grow(&to, growing, observed).await?);
     announcement::announce(&to, observed).await?;
+    to.optional(Optional::CronJob).prune(&applied.cron_jobs, observed.of_kind(Optional::CronJob)).await?;
     to.optional(Optional::PodMonitor).prune(&applied.pod_monitors, observed.of_kind(Optional::PodMonitor)).await?;
     to.optional(Optional::HttpRoute).prune(&applied.http_routes, observed.of_kind(Optional::HttpRoute)).await?;
     to.optional(Optional::Ingress).prune(&applied.ingresses, observed.of_kind(Optional::Ingress)).await?;

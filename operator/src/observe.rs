@@ -69,10 +69,14 @@ pub struct Observed {
     pub stateful_sets: Vec<StatefulSet>,
     /// Deployments that carry the platform's labels.
     pub deployments: Vec<Deployment>,
-    /// Jobs that carry the platform's labels.
+    /// Jobs that carry the platform's labels, but those of backups: the cluster makes and removes them.
     pub jobs: Vec<Job>,
-    /// Pods that carry the platform's labels.
+    /// Pods that carry the platform's labels, but those of backups.
     pub pods: Vec<Pod>,
+    /// Jobs that a backup was made by, or restored, or that are at it.
+    pub backup_jobs: Vec<Job>,
+    /// The pods of these.
+    pub backup_pods: Vec<Pod>,
     /// Volume claims that carry the platform's labels.
     pub claims: Vec<PersistentVolumeClaim>,
     /// Of the Deployments, the names of those of which the operator alone says how many pods they have.
@@ -153,8 +157,8 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
     let mut deployments: Vec<Deployment> = list.whole("Deployments").await?;
     let scaled_by_us = said::by_us_alone(&deployments);
     strip(&mut deployments);
-    let jobs = list.all("Jobs").await?;
-    let pods = list.all("Pods").await?;
+    let (backup_jobs, jobs): (Vec<Job>, Vec<Job>) = list.all("Jobs").await?.into_iter().partition(is_of_backup);
+    let (backup_pods, pods): (Vec<Pod>, Vec<Pod>) = list.all("Pods").await?.into_iter().partition(is_of_backup);
     let now = Timestamp::now();
     let mut warnings = warnings::of(client, &namespace, warnings::stuck(&stateful_sets, &jobs, &pods, now)).await;
     warnings.extend(warnings::overdue(&pods, now));
@@ -173,6 +177,8 @@ pub async fn observe(client: &Client, document: &ChatPlatform, kinds: &[Optional
         deployments,
         scaled_by_us,
         jobs,
+        backup_jobs,
+        backup_pods,
         autoscalers: list.all("HorizontalPodAutoscalers").await?,
         pods,
         claims: list.all("PersistentVolumeClaims").await?,
@@ -248,6 +254,10 @@ fn named_by_itself(kind: Optional, mut object: DynamicObject) -> DynamicObject {
     object.types = Some(kind.types());
     object.metadata.managed_fields = None;
     object
+}
+
+fn is_of_backup<K: Kind>(item: &K) -> bool {
+    labels::is_of_backup(item.labels())
 }
 
 /// Whether a pod takes requests.

@@ -71,6 +71,12 @@ reasons! {
     Revoked,
     /// A rotation waits for longer than it should.
     RotationStuck,
+    /// The last backup is whole.
+    BackupSucceeded,
+    /// The last backup failed.
+    BackupFailed,
+    /// No backup has ended yet.
+    BackupPending,
     /// The user's certificate ends soon.
     CertificateExpiring,
     /// The user's certificate has ended.

@@ -332,6 +332,8 @@ impl Context {
         let memory = self.memory();
         self.metrics.platforms(memory.values().filter_map(|memory| memory.status.as_ref()?.phase.as_deref()));
         self.metrics.waiting(waiting(&memory));
+        let statuses = memory.values().filter_map(|memory| memory.status.as_ref());
+        self.metrics.backups_failing(statuses.filter(|status| report::backups_fail(status)).count());
         self.metrics.next_renewal(memory.values().filter_map(|memory| memory.renew_at).min());
     }
 

@@ -1,6 +1,7 @@
 //! The report step: what people and machines read of a platform. The status is a pure function of what was found; it is written, and
 //! events are sent, only when it has changed.
 
+mod backup;
 mod certificate;
 mod components;
 mod conditions;
@@ -99,7 +100,11 @@ pub fn status(
         // What runs was not looked at.
         Outcome::Paused | Outcome::Invalid { .. } | Outcome::Unreadable { .. } | Outcome::Failed { .. } => Vec::new(),
     };
-    let verdicts = conditions::verdicts(outcome, &rows, &before.conditions, now);
+    let backup = match outcome {
+        Outcome::Done(found) => backup::status(found, before.backup.as_ref()),
+        _ => before.backup.clone(),
+    };
+    let verdicts = conditions::verdicts(outcome, &rows, backup.as_ref(), &before.conditions, now);
     ChatPlatformStatus {
         phase: Some(conditions::phase(outcome, &verdicts, &before, generation).to_owned()),
         ready: match outcome {
@@ -136,6 +141,7 @@ pub fn status(
             Outcome::Done(found) => rotation::rows(found.platform),
             _ => before.secrets,
         },
+        backup,
     }
 }
 
@@ -257,6 +263,12 @@ fn event(condition: &Condition) -> Event {
         action: upgrade::action(condition).unwrap_or_else(|| condition.type_.clone()),
         secondary: None,
     }
+}
+
+/// Whether the last backup of a platform failed.
+#[must_use]
+pub fn backups_fail(status: &ChatPlatformStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == backup::CONDITION && condition.status == "False")
 }
 
 /// An event's note has at most 1 kB.

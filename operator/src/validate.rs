@@ -23,7 +23,7 @@ use rand::CryptoRng;
 pub(crate) use defaults::{MONGODB_VERSION, volume as default_volume};
 pub use hibernation::Hibernation;
 pub use platform::{
-    Autoscaling, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, OpenSearch, Platform,
+    Autoscaling, Backup, Bucket, Email, Exposure, Images, MemberCount, MongoDb, ObjectStorage, OpenSearch, Platform,
     PodOverrides, Push, Served, Server, Servers, Settings, Storage, TlsSource, Tracing, Upstreams, Workload,
 };
 pub use upgrade::{Step, Upgrade, WAVES, has_condition};
@@ -116,6 +116,7 @@ pub fn validate(
         email: parsed.email,
         push: parsed.push,
         search: parsed.search,
+        backup: parsed.backup,
         host: document.spec.host.clone(),
         deletion_policy: document.spec.deletion_policy.unwrap_or_default(),
         hibernation: Hibernation::of(document, observed),
@@ -200,6 +201,12 @@ fn references(document: &ChatPlatform, parsed: &spec::Parsed, observed: &Observe
         .push
         .as_ref()
         .and_then(|push| get(&push.credentials, &[secrets::SERVICE_ACCOUNT], "spec.push.credentialsSecretRef.name"));
+    if let Some(backup) = &parsed.backup
+        && let Some(secret) =
+            get(&backup.credentials, &spec::ACCOUNT, "spec.backup.objectStorage.credentialsSecretRef.name")
+    {
+        externals.insert(Externals::BACKUP, secret.clone());
+    }
     for external in spec::externals(&document.spec) {
         if let Some(secret) = get(external.secret, external.keys, external.field) {
             externals.insert(external.component.name(), secret.clone());

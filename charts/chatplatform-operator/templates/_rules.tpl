@@ -48,8 +48,12 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# The way in for `spec.exposure.type: Ingress`. This kind and the three below are only looked at where a document asks for them, or may have
-# done so before.
+# What makes backups by the schedule of `spec.backup`, and what a person makes a Job of to restore one. This kind and the four below are
+# only looked at where a document asks for them, or may have done so before.
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [get, list, watch, create, patch, delete]
+# The way in for `spec.exposure.type: Ingress`.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
   verbs: [get, list, watch, create, patch, delete]

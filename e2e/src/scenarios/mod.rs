@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod api_server;
+mod backup;
 mod browser;
 mod chat;
 mod chronicle;
@@ -204,6 +205,8 @@ pub(crate) const BY_NAME: &[Scenario] = scenarios![
     messages::a_request_that_is_sent_again_under_its_key_is_carried_out_once,
     notifications::who_reads_a_conversation_has_read_its_notifications,
     notifications::who_was_away_gets_a_push_on_their_phone_that_holds_nothing_of_the_message,
+    backup::a_backup_that_fails_is_told_in_the_status_and_by_an_event,
+    backup::a_backup_restored_into_a_new_platform_has_every_message,
     rights::an_operator_that_begins_without_rights_asks_for_exactly_those_that_its_chart_gives,
     rolling::every_part_of_one_pod_is_replaced_under_load_and_no_request_fails,
     rolling::every_part_of_several_pods_is_replaced_under_load_and_no_request_fails,

@@ -23,8 +23,20 @@ fn with_every_kind() -> Value {
         "web": {"replicas": 2},
         "media": {"autoscaling": {"maxReplicas": 2}},
         "exposure": {"type": "Ingress", "nodePort": null},
+        "backup": {
+            // The 31st of February.
+            "schedule": "0 0 31 2 *",
+            "objectStorage": {
+                "endpoint": "https://backups.example.com",
+                "bucket": "backups",
+                "credentialsSecretRef": {"name": ACCOUNT},
+            },
+        },
     }})
 }
+
+/// The Secret that it names.
+const ACCOUNT: &str = "rights-backup-account";
 
 /// An object of every kind that a platform always has, to be made anew; whatever they make stays.
 const DELETED: [(&str, &str); 6] = [
@@ -51,6 +63,7 @@ pub(super) fn an_operator_that_begins_without_rights_asks_for_exactly_those_that
     // As it was, whatever came of it.
     remove(stage, &["persistentvolumeclaim/data-{}-redis-7", "persistentvolumeclaim/data-{}-mongodb-7"])?;
     stage.change(&json!({}))?;
+    remove(stage, &[&format!("secret/{ACCOUNT}")])?;
     stage.wait_until_usable()?;
     outcome?;
     stage.note(format!("{asked} rights"));
@@ -59,8 +72,8 @@ pub(super) fn an_operator_that_begins_without_rights_asks_for_exactly_those_that
 
 /// Has the operator do all that it ever does.
 fn everything_happens(stage: &Stage, rights: &mut Rights<'_>) -> Result<()> {
-    // Ingresses are looked at only once they are asked for, and events once a pod is missing.
-    let later = |right: &Right| matches!(right.resource.as_str(), "ingresses" | "events");
+    // Ingresses and CronJobs are looked at only once they are asked for, and events once a pod is missing.
+    let later = |right: &Right| matches!(right.resource.as_str(), "ingresses" | "cronjobs" | "events");
     let watching = |right: &Right| {
         (matches!(right.verb.as_str(), "list" | "watch") && !later(right)) || right.resource == "leases"
     };
@@ -74,6 +87,9 @@ fn everything_happens(stage: &Stage, rights: &mut Rights<'_>) -> Result<()> {
     rights.grant_until_asked_for(|right| right.is("persistentvolumeclaims", "patch")).context("to enlarge a volume")?;
     remove(stage, &["persistentvolumeclaim/data-{}-redis-7"])?;
 
+    let account = json!({"accessKeyId": "an-id", "secretAccessKey": "a-key"});
+    let account = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ACCOUNT}, "stringData": account});
+    stage.apply(&account.to_string())?;
     stage.change(&with_every_kind())?;
     for (kind, name) in DELETED {
         let name = format!("{}-{name}", stage.platform);
@@ -117,6 +133,7 @@ fn left_over(stage: &Stage) -> Value {
     let workload = json!({"spec": {"replicas": 0, "selector": selector, "template": pods}});
     let mut errand = pods.clone();
     errand["spec"]["restartPolicy"] = "Never".into();
+    let seldom = json!({"schedule": "0 0 31 2 *", "suspend": true, "jobTemplate": {"spec": {"template": errand}}});
     let mut set = workload.clone();
     set["spec"]["serviceName"] = "none".into();
     let nowhere = json!({"service": {"name": "nowhere", "port": {"number": 80}}});
@@ -126,6 +143,7 @@ fn left_over(stage: &Stage) -> Value {
         object("v1", "Secret", json!({})),
         object("v1", "Service", json!({"spec": {"clusterIP": "None", "ports": [{"port": 80}]}})),
         object("batch/v1", "Job", json!({"spec": {"suspend": true, "template": errand}})),
+        object("batch/v1", "CronJob", json!({"spec": seldom})),
         object("apps/v1", "Deployment", workload),
         object("apps/v1", "StatefulSet", set),
         object("policy/v1", "PodDisruptionBudget", json!({"spec": {"maxUnavailable": 1, "selector": selector}})),

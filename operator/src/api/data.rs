@@ -146,12 +146,12 @@ pub struct ExternalObjectStorage {
     /// Amazon's take. Change: rolling restart of the media service.
     #[schemars(length(max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][-A-Za-z0-9_]*$')").message("write the region of the bucket, such as eu-central-1, or leave region out"))]
+    #[x_kube(validation = rules::region())]
     pub region: Option<String>,
 
     /// Name of the bucket, which must exist: 3 to 63 lower-case letters, digits, dots and dashes.
     #[schemars(length(max = 63))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$') && !self.contains('..')").message("write a bucket of 3 to 63 lower-case letters, digits, dots and dashes"))]
+    #[x_kube(validation = rules::bucket())]
     pub bucket: String,
 
     /// Whether the bucket is named in the path (https://host/bucket) and not in the host (https://bucket.host). Default: false.

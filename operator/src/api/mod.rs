@@ -3,6 +3,7 @@
 //! A doc comment of a field is its `kubectl explain` text: meaning, unit, default, effect of a change.
 
 mod autoscaling;
+pub mod backup;
 pub mod component;
 pub mod data;
 pub mod email;
@@ -28,6 +29,7 @@ use crate::build::Component;
 use crate::validate::MONGODB_VERSION;
 
 pub use autoscaling::{Autoscaling, Behavior, ChatAutoscaling, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
+pub use backup::{Backup, BackupStorage};
 pub use component::{Chat, DeletionPolicy, Resources, Storage, Workload};
 pub use data::{ExternalObjectStorage, ExternalServer, ManagedObjectStorage, MongoDb, ObjectStorage, RabbitMq, Redis};
 pub use email::{Email, EmailTls, SecretRef};
@@ -42,10 +44,10 @@ pub use pod_template::{
 pub use push::Push;
 pub use quantity::Quantity;
 pub use rotation::{CredentialsRotation, MessageKeysRotation, Rotation, SigningKeysRotation};
-pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE};
+pub(crate) use rules::{LEAST_MEMORY, LEAST_SIZE, SCHEDULE_CURE};
 pub use search::{OpenSearch, Search, SearchBackend};
 pub use settings::{Auth, Gateway, Media, Rate, RateLimits, Registration, RegistrationMode, Sessions};
-pub use status::{ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
+pub use status::{BackupStatus, ChatPlatformStatus, ComponentStatus, Condition, SecretStatus};
 pub use tracing::Tracing;
 
 /// The longest name of a platform, so that the longest name made from it (a revision label of
@@ -92,6 +94,7 @@ pub const NAME_RULE: &str =
     validation = rules::no_series_far_back(MONGODB_VERSION),
     validation = rules::no_upgrade_asleep(MONGODB_VERSION),
     validation = rules::same_policy_while_paused(),
+    validation = rules::no_backup_of_others(),
     validation = rules::no_older_release(),
     validation = rules::no_skipped_release(),
     validation = Rule::new(NAME_RULE).message(Message::Expression("'metadata.name is \"' + self.metadata.name + '\": use at most 32 lower-case letters, digits and dashes, beginning with a letter'".into())),
@@ -235,6 +238,11 @@ pub struct ChatPlatformSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
 
+    /// Backups of the MongoDB by a schedule. It needs a set of the platform's own.
+    /// Default: none are made. Change: nothing restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+
     /// Where the services send traces of requests.
     /// Default: nowhere; their logs carry trace ids all the same. Change: rolling restart of the services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,6 +279,7 @@ impl ChatPlatformSpec {
                 .as_ref()
                 .and_then(|storage| storage.external.as_ref())
                 .map(|external| &external.credentials_secret_ref),
+            self.backup.as_ref().map(|backup| &backup.object_storage.credentials_secret_ref),
         ];
         let tls = self.tls.as_ref().and_then(|tls| tls.secret_name.as_deref());
         tls.into_iter().chain(references.into_iter().flatten().map(|reference| reference.name.as_str()))

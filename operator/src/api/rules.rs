@@ -4,6 +4,7 @@
 
 use kube::core::{Message, Rule};
 
+use super::backup::RETENTION_MOST;
 use super::rotation::EVERY_MOST_HOURS;
 use super::settings::{DOMAINS_MOST, ORIGINS_MOST, RATE_MOST, SESSION_LONGEST, UPLOAD_LEAST, UPLOAD_MOST};
 use crate::build::{Component, labels};
@@ -43,6 +44,46 @@ pub(super) fn opensearch_where_it_is_asked_for() -> Rule {
     Rule::new("has(self.openSearch) == (has(self.backend) && self.backend == 'OpenSearch')")
         .message("openSearch goes with backend: OpenSearch, and is needed there: write both, or neither")
         .field_path(".openSearch")
+}
+
+/// The region of a bucket.
+pub(super) fn region() -> Rule {
+    Rule::new("self.matches('^[A-Za-z0-9][-A-Za-z0-9_]*$')")
+        .message("write the region of the bucket, such as eu-central-1, or leave region out")
+}
+
+/// A bucket of S3.
+pub(super) fn bucket() -> Rule {
+    Rule::new("self.matches('^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$') && !self.contains('..')")
+        .message("write a bucket of 3 to 63 lower-case letters, digits, dots and dashes")
+}
+
+/// A schedule of cron. Whether a range goes forward is for the operator to say.
+pub(super) fn schedule() -> Rule {
+    let field = |number: &str| {
+        let item = format!("([*]|({number})(-({number}))?)(/[1-9][0-9]?)?");
+        format!("{item}(,{item})*")
+    };
+    let fields = ["[0-5]?[0-9]", "[01]?[0-9]|2[0-3]", "0?[1-9]|[12][0-9]|3[01]", "0?[1-9]|1[0-2]", "[0-6]"].map(field);
+    Rule::new(format!("self.matches('^{}$')", fields.join(" "))).message(SCHEDULE_CURE)
+}
+
+/// What is to be done about a schedule.
+pub(crate) const SCHEDULE_CURE: &str = "write minute, hour, day of month, month and day of week (0 to 6, from Sunday on) in numbers with single spaces between them, such as 0 3 * * *";
+
+/// How many backups are kept.
+pub(super) fn retention() -> Rule {
+    Rule::new(format!("self >= 1 && self <= {RETENTION_MOST}"))
+        .message(format!("write how many backups are kept, from 1 to {RETENTION_MOST}").as_str())
+}
+
+/// Backups of the platform's own set alone.
+pub(super) fn no_backup_of_others() -> Rule {
+    Rule::new("!has(self.spec.backup) || !has(self.spec.mongodb) || !has(self.spec.mongodb.external)")
+        .message(
+            "spec.backup needs a MongoDB of the platform's own: leave it out, as who runs the external one backs it up",
+        )
+        .field_path(".spec.backup")
 }
 
 /// CPU.

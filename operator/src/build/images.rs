@@ -40,6 +40,13 @@ pub fn of_release(platform: &Platform, component: Component, release: &str) -> S
     }
 }
 
+/// The image of the program that makes backups.
+#[must_use]
+pub fn backup(platform: &Platform) -> String {
+    let registry = platform.images.registry.as_deref().unwrap_or("docker.io");
+    format!("{registry}/chatplatform/backup:{}", platform.version)
+}
+
 /// The version of a component's image, that is its tag.
 #[must_use]
 pub fn version(image: &str) -> Option<&str> {

@@ -12,12 +12,15 @@ use crate::validate::Platform;
 pub const NAME: &str = "app.kubernetes.io/name";
 /// The platform, `app.kubernetes.io/instance`.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// What a pod that is of no component is there for, `app.kubernetes.io/component`: the service whose database it migrates.
+/// What a pod that is of no component is there for, `app.kubernetes.io/component`: the service whose database it migrates, or what it does about
+/// backups.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// The release, `app.kubernetes.io/version`.
 pub const VERSION: &str = "app.kubernetes.io/version";
 /// The value of [`NAME`] of what migrates a database.
 pub const MIGRATION: &str = "migration";
+/// The value of [`NAME`] of what makes backups, or restores one.
+pub const BACKUP: &str = "backup";
 /// Annotation of a Deployment: the release that it was built for. The image does not tell, since that of the edge is somebody else's.
 pub const RELEASE: &str = "chatplatform.dev/release";
 /// The product, `app.kubernetes.io/part-of`.
@@ -97,6 +100,30 @@ pub fn migrating_pods(platform: &Platform) -> LabelSelector {
     let mut selector = all_pods(platform);
     selector.match_labels.get_or_insert_default().insert(NAME.into(), MIGRATION.into());
     selector
+}
+
+/// Labels of what makes backups or restores one. They are none of the replica set's own pods.
+#[must_use]
+pub fn backup(platform: &Platform, errand: &str) -> BTreeMap<String, String> {
+    let mut labels = all_pods(platform).match_labels.unwrap_or_default();
+    labels.insert(PART_OF.into(), PRODUCT.into());
+    labels.insert(NAME.into(), BACKUP.into());
+    labels.insert(COMPONENT.into(), errand.into());
+    labels
+}
+
+/// The selector of all pods that make a backup of a platform or restore one.
+#[must_use]
+pub fn backing_up_pods(platform: &Platform) -> LabelSelector {
+    let mut selector = all_pods(platform);
+    selector.match_labels.get_or_insert_default().insert(NAME.into(), BACKUP.into());
+    selector
+}
+
+/// Whether something makes backups or restores one, by its labels.
+#[must_use]
+pub fn is_of_backup(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(NAME).is_some_and(|name| name == BACKUP)
 }
 
 /// The selector of all pods of a platform.

@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod autoscaler;
+pub mod backup;
 pub mod certificate;
 pub mod chat;
 pub mod component;
@@ -92,6 +93,8 @@ pub struct Resources<State> {
     pub http_routes: Vec<DynamicObject>,
     /// By which a Prometheus finds the pods.
     pub pod_monitors: Vec<DynamicObject>,
+    /// What runs at certain times, and comes to an end.
+    pub cron_jobs: Vec<DynamicObject>,
     /// Whether they are wanted or there.
     pub state: PhantomData<State>,
 }
@@ -146,6 +149,7 @@ pub fn build(platform: &Platform) -> Resources<Prepared> {
         ingresses: exposure::ingress(platform).into_iter().collect(),
         http_routes: exposure::http_route(platform).into_iter().collect(),
         pod_monitors: monitor::build(platform).into_iter().collect(),
+        cron_jobs: backup::build(platform),
         state: PhantomData,
     }
 }

@@ -47,7 +47,11 @@ pub fn build(platform: &Platform) -> Vec<NetworkPolicy> {
             });
             let labels = labels::metadata_of_all(platform, migration::NAME);
             let migrating = opening(End::Migration, labels, labels::migrating_pods(platform), platform, &flows);
-            own.chain([migrating, closing(platform)]).collect()
+            let backing_up = platform.backup.as_ref().map(|_| {
+                let metadata = labels::metadata_of_all(platform, labels::BACKUP);
+                opening(End::Backup, metadata, labels::backing_up_pods(platform), platform, &flows)
+            });
+            own.chain([migrating]).chain(backing_up).chain([closing(platform)]).collect()
         }
     }
 }
@@ -101,6 +105,9 @@ fn peers(platform: &Platform, end: End) -> Option<Vec<NetworkPolicyPeer>> {
         },
         End::Migration => {
             NetworkPolicyPeer { pod_selector: Some(labels::migrating_pods(platform)), ..NetworkPolicyPeer::default() }
+        }
+        End::Backup => {
+            NetworkPolicyPeer { pod_selector: Some(labels::backing_up_pods(platform)), ..NetworkPolicyPeer::default() }
         }
         End::Operator => NetworkPolicyPeer {
             namespace_selector: Some(labelled(NAMESPACE, &platform.operator_namespace)),

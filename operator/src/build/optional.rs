@@ -21,11 +21,13 @@ pub enum Optional {
     HttpRoute,
     /// `PodMonitor` of the Prometheus operator.
     PodMonitor,
+    /// `CronJob`.
+    CronJob,
 }
 
 impl Optional {
     /// All of them, in the order in which they are applied.
-    pub const ALL: [Self; 4] = [Self::Certificate, Self::Ingress, Self::HttpRoute, Self::PodMonitor];
+    pub const ALL: [Self; 5] = [Self::Certificate, Self::Ingress, Self::HttpRoute, Self::PodMonitor, Self::CronJob];
 
     /// How the API server knows it.
     #[must_use]
@@ -35,6 +37,7 @@ impl Optional {
             Self::Ingress => ("networking.k8s.io", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "HTTPRoute", "httproutes"),
             Self::PodMonitor => ("monitoring.coreos.com", "PodMonitor", "podmonitors"),
+            Self::CronJob => ("batch", "CronJob", "cronjobs"),
         };
         ApiResource {
             group: group.to_owned(),
@@ -60,6 +63,7 @@ impl Optional {
             Self::Ingress => "Ingresses",
             Self::HttpRoute => "HTTPRoutes",
             Self::PodMonitor => "PodMonitors",
+            Self::CronJob => "CronJobs",
         }
     }
 
@@ -70,6 +74,7 @@ impl Optional {
             Self::Certificate => "spec.tls.issuerRef",
             Self::Ingress | Self::HttpRoute => "spec.exposure.type",
             Self::PodMonitor => "spec.monitoring.podMonitor",
+            Self::CronJob => "spec.backup",
         }
     }
 
@@ -81,6 +86,7 @@ impl Optional {
                 "install cert-manager (https://cert-manager.io/docs/installation/), or have another certificate by spec.tls"
             }
             Self::Ingress => "choose another type",
+            Self::CronJob => "leave the field out",
             Self::HttpRoute => {
                 "install the Gateway API (https://gateway-api.sigs.k8s.io/guides/) and a controller for it, or choose another type"
             }
@@ -99,6 +105,7 @@ impl Optional {
             Self::Ingress => type_ == Some(ExposureType::Ingress),
             Self::HttpRoute => type_ == Some(ExposureType::Gateway),
             Self::PodMonitor => spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.pod_monitor.is_some()),
+            Self::CronJob => spec.backup.is_some(),
         }
     }
 

@@ -173,7 +173,9 @@ proptest! {
             prop_assert_eq!(&metadata["labels"]["app.kubernetes.io/managed-by"], "chatplatform-operator");
             // These objects alone are for several components.
             let component = metadata["labels"]["app.kubernetes.io/name"].as_str().and_then(Component::from_name);
-            let is_of_several = ["acme-default-deny", "acme-migration", "acme-metrics"].iter().any(|several| name == several);
+            let several = ["acme-default-deny", "acme-migration", "acme-metrics", "acme-backup", "acme-restore"];
+            // The Secret of backups is the replica set's.
+            let is_of_several = object["kind"] != "Secret" && several.iter().any(|several| name == several);
             prop_assert_eq!(component.is_none(), is_of_several);
             let passing = ["acme-edge-tls", "acme-mongodb-tls"].iter().any(|passing| name == passing);
             let kept = spec["deletionPolicy"] == "Retain" && object["kind"] == "Secret" && !passing;

@@ -15,7 +15,7 @@ use crate::validate::{Platform, Storage};
 pub const DATA: &str = "data";
 
 // Readable by the pod's group (its fsGroup), by nobody else, and writable by no one.
-const MODE: i32 = 0o440;
+pub(super) const MODE: i32 = 0o440;
 
 /// The keys of a `ConfigMap` as files.
 #[must_use]

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 
 use super::components::Row;
 use super::trouble::Trouble;
-use super::{Found, Outcome, certificate, components, entrance, rotation, upgrade};
-use crate::api::{ChatPlatformStatus, ComponentStatus, Condition};
+use super::{Found, Outcome, backup, certificate, components, entrance, rotation, upgrade};
+use crate::api::{BackupStatus, ChatPlatformStatus, ComponentStatus, Condition};
 use crate::build::Component;
 use crate::proven::Standing;
 use crate::reason::Reason;
 use crate::validate::Hibernation;
 
 /// The types of all conditions, in the order in which people read them.
-pub const CONDITIONS: [&str; 12] = [
+pub const CONDITIONS: [&str; 13] = [
     "Ready",
     "Reconciling",
     "Stalled",
@@ -25,6 +25,7 @@ pub const CONDITIONS: [&str; 12] = [
     PARTS[4].0,
     PARTS[5].0,
     "SecretsCurrent",
+    backup::CONDITION,
     "Paused",
 ];
 
@@ -90,7 +91,13 @@ impl Verdict {
 }
 
 /// All conditions, in the order in which people read them.
-pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[Row], before: &[Condition], now: Timestamp) -> Vec<Verdict> {
+pub(super) fn verdicts(
+    outcome: Outcome<'_>,
+    rows: &[Row],
+    backup: Option<&BackupStatus>,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Verdict> {
     let parts: Vec<Verdict> = match outcome {
         Outcome::Done(found) if found.platform.hibernation != Hibernation::Awake => {
             let asleep =
@@ -143,6 +150,13 @@ pub(super) fn verdicts(outcome: Outcome<'_>, rows: &[Row], before: &[Condition],
             Some(Verdict::new("SecretsCurrent", current, reason, message))
         }
         _ => kept(before, "SecretsCurrent"),
+    });
+    verdicts.extend(match outcome {
+        Outcome::Done(found) => backup.map(|status| {
+            let (current, reason, message) = backup::verdict(found, status);
+            Verdict { status: current, ..Verdict::new(backup::CONDITION, false, reason, message) }
+        }),
+        _ => kept(before, backup::CONDITION),
     });
     verdicts.push(match outcome {
         Outcome::Unreadable { .. } => Verdict::unknown("Paused", Reason::InvalidSpec, "the document cannot be read"),
@@ -356,6 +370,8 @@ pub(super) fn is_news(condition: &Condition) -> bool {
     match condition.type_.as_str() {
         "SpecValid" | "SecretsCurrent" => condition.status == "False",
         "Reconciling" => false,
+        // After the first one, whichever way it went.
+        backup::CONDITION => true,
         _ => condition.status == "True",
     }
 }

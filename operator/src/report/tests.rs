@@ -57,6 +57,7 @@ impl Cluster {
             ingresses,
             http_routes,
             pod_monitors,
+            cron_jobs,
             state: _,
         } = build::build(&platform);
         for set in &mut stateful_sets {
@@ -98,6 +99,7 @@ impl Cluster {
                 ingresses,
                 http_routes,
                 pod_monitors,
+                cron_jobs,
                 state: std::marker::PhantomData,
             },
             observed,
@@ -491,5 +493,6 @@ fn the_scale_subresource_finds_the_chat_pods_and_their_number() {
     assert_eq!((paused.chat_replicas, paused.selector, paused.ready), (Some(1), status.selector, status.ready));
 }
 
+mod backup;
 mod rotation;
 mod upgrade;

@@ -23,6 +23,9 @@ pub struct Connection {
 pub struct Externals(BTreeMap<String, Secret>);
 
 impl Externals {
+    /// In place of a component: where backups go.
+    pub const BACKUP: &'static str = "backup";
+
     /// Adds the Secret of a component.
     pub fn insert(&mut self, component: &str, secret: Secret) {
         // Who set which field is of no interest.
@@ -40,9 +43,18 @@ impl Externals {
         Some(Connection { uri: SecretString::from(text(key)?), authority: text(super::Names::AUTHORITY) })
     }
 
-    /// The account of an S3 service that somebody else runs.
+    /// The account of an S3 service that somebody else runs, for files.
     pub(super) fn account(&self) -> Option<ObjectStorage> {
-        let text = |key| self.text("object-storage", key);
+        self.account_for("object-storage")
+    }
+
+    /// The same for backups.
+    pub(super) fn backup_account(&self) -> Option<ObjectStorage> {
+        self.account_for(Self::BACKUP)
+    }
+
+    fn account_for(&self, component: &str) -> Option<ObjectStorage> {
+        let text = |key| self.text(component, key);
         Some(ObjectStorage {
             access_key_id: text("accessKeyId")?,
             secret_access_key: SecretString::from(text("secretAccessKey")?),

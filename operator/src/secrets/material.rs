@@ -13,6 +13,8 @@ use super::signing_keys::SigningKeys;
 use super::{Connection, Credentials, Given, Login};
 use crate::build::Component;
 
+/// The user that reads all databases, to make backups; also what its Secret is called, after the platform's name.
+pub const BACKUP: &str = "backup";
 /// Name of the Secret with the members' certificate, after the platform's.
 pub const MONGODB_TLS: &str = "mongodb-tls";
 /// Name of the Secret with the certificate that the edge shows, after the platform's.
@@ -31,6 +33,8 @@ pub struct Material {
     pub credentials: Credentials,
     /// The account of the S3 store.
     pub object_storage: ObjectStorage,
+    /// The account of the S3 store that backups are kept in, if any are made.
+    pub backup: Option<ObjectStorage>,
     /// Keys that sign access tokens.
     pub signing_keys: SigningKeys,
     /// Keys that wrap the keys of conversations.
@@ -121,6 +125,8 @@ pub struct MongoDb {
     pub certificate: Certificate,
     /// Content of the key file, by which members and the operator (as `__system`) log in.
     pub key_file: SecretString,
+    /// The user that makes backups, if any are made.
+    pub backup: Option<Login>,
 }
 
 /// Secrets of Redis.

@@ -10,6 +10,7 @@
 //! | `<p>-chat` | `mongodb-uri`, `redis-url`, `rabbitmq-uri`, `credentials`, `ca.crt` |
 //! | `<p>-media` | `mongodb-uri`, `rabbitmq-uri`, `s3-access-key-id`, `s3-secret-access-key`, `credentials`, `ca.crt` |
 //! | `<p>-notification` | `mongodb-uri`, `rabbitmq-uri`, `credentials`, `ca.crt` |
+//! | `<p>-backup`, with backups | `mongodb-uri`, `s3-access-key-id`, `s3-secret-access-key`, `ca.crt` |
 //! | `<p>-mongodb` | `keyfile` |
 //! | `<p>-mongodb-tls` | `tls.crt`, `tls.key`, `tls.pem` (both), `ca.crt` |
 //! | `<p>-redis` | `users.acl`, `sentinel.acl`, `operator-password`, `replication-password`, `sentinel-password` |
@@ -46,7 +47,9 @@ pub use existing::Existing;
 pub use external::{Connection, Externals};
 pub use given::{Given, check as check_certificate};
 pub use login::Login;
-pub use material::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply};
+pub use material::{
+    BACKUP, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply,
+};
 pub use message_keys::MessageKeys;
 pub use names::Names;
 pub use rabbitmq_definitions::password_hash as rabbitmq_password_hash;

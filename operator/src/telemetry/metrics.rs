@@ -27,6 +27,7 @@ pub struct Metrics {
     platforms: Family<Phase, Gauge>,
     leader: Gauge,
     next_renewal: Gauge<f64, AtomicU64>,
+    backups_failing: Gauge,
 }
 
 /// The id of a run of the pipeline, which every line that it logs carries, as W3C Trace Context writes it: 32 hexadecimal digits.
@@ -107,8 +108,21 @@ impl Metrics {
             Unit::Seconds,
             next_renewal.clone(),
         );
+        let backups_failing = Gauge::default();
+        registry.register("backups_failing", "Platforms whose last backup failed", backups_failing.clone());
         registry.register("build", "What runs", Info::new(vec![("version", version.to_owned())]));
-        Self { registry, reconciles, failures, duration, queue, api_requests, platforms, leader, next_renewal }
+        Self {
+            registry,
+            reconciles,
+            failures,
+            duration,
+            queue,
+            api_requests,
+            platforms,
+            leader,
+            next_renewal,
+            backups_failing,
+        }
     }
 
     /// A run of the pipeline ended; `failure` is the category of its error.
@@ -153,6 +167,11 @@ impl Metrics {
         self.next_renewal.set(at.map_or(0.0, |at| at.as_duration().as_secs_f64()));
     }
 
+    /// Platforms whose last backup failed.
+    pub fn backups_failing(&self, platforms: usize) {
+        self.backups_failing.set(i64::try_from(platforms).unwrap_or(i64::MAX));
+    }
+
     /// Everything in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self) -> String {
@@ -179,6 +198,7 @@ mod tests {
         metrics.asked("GET", Some(200));
         metrics.asked("GET", None);
         metrics.leading(true);
+        metrics.backups_failing(1);
         metrics.platforms(["Ready", "Ready", "Pending"]);
         let text = metrics.text();
         for line in [
@@ -189,6 +209,7 @@ mod tests {
             r#"chatplatform_operator_api_requests_total{method="GET",code="200"} 1"#,
             r#"chatplatform_operator_api_requests_total{method="GET",code="error"} 1"#,
             "chatplatform_operator_leader 1",
+            "chatplatform_operator_backups_failing 1",
             r#"chatplatform_operator_platforms{phase="Ready"} 2"#,
             r#"chatplatform_operator_build_info{version="0.1.0"} 1"#,
         ] {

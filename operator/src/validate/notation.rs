@@ -117,6 +117,40 @@ pub(super) fn is_base_url(text: &str) -> bool {
     text.len() <= 512 && !host.is_empty() && !host.contains(is_other)
 }
 
+/// What the keys of objects begin with: parts with single slashes between them.
+pub(super) fn is_prefix(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    text.len() <= 200 && text.split('/').all(|part| !part.is_empty() && part.bytes().all(allowed))
+}
+
+/// A schedule of cron: five fields of numbers, ranges that go forward, and steps.
+pub(super) fn is_schedule(text: &str) -> bool {
+    let mut fields = text.split(' ');
+    let bounds = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
+    let all = bounds.into_iter().all(|bounds| fields.next().is_some_and(|field| is_cron_field(field, bounds)));
+    text.len() <= 100 && all && fields.next().is_none()
+}
+
+fn is_cron_field(text: &str, (least, most): (u8, u8)) -> bool {
+    let number = |text: &str| {
+        let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        // Days of the week have one digit.
+        let is_short = most > 9 || text.len() == 1;
+        text.parse().ok().filter(|number: &u8| is_number && is_short && (least..=most).contains(number))
+    };
+    let is_step =
+        |text: &str| text.parse::<u8>().is_ok_and(|step| (1..=99).contains(&step)) && !text.starts_with(['0', '+']);
+    text.split(',').all(|part| {
+        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+        let is_range = match range.split_once('-') {
+            _ if range == "*" => true,
+            Some((from, to)) => number(from).zip(number(to)).is_some_and(|(from, to)| from <= to),
+            None => number(range).is_some(),
+        };
+        is_range && step.is_none_or(is_step)
+    })
+}
+
 /// The id of a project of Google's.
 pub(super) fn is_project_id(text: &str) -> bool {
     (6..=30).contains(&text.len())
@@ -253,6 +287,40 @@ mod tests {
     #[test]
     fn an_index_begins_with_a_letter_or_digit() {
         check(is_index, &["acme", "acme-messages_1.b", "0"], &["", "-acme", "_acme", "Acme", "a b", "a/b", "a*"]);
+    }
+
+    #[test]
+    fn a_schedule_has_five_fields_within_their_bounds() {
+        check(
+            is_schedule,
+            &["0 3 * * *", "*/15 0-6/2,12 1,15 */3 1-5", "59 23 31 12 6", "05 03 01 01 0"],
+            &[
+                "",
+                "@daily",
+                "0 3 * *",
+                "0 3 * * * *",
+                "60 3 * * *",
+                "0 24 * * *",
+                "0 3 0 * *",
+                "0 3 * 13 *",
+                "0 3 * * 7",
+                "0 3 * * MON",
+                "0  3 * * *",
+                "*/0 3 * * *",
+                "5-1 3 * * *",
+                "0 3 * * *\n",
+                "TZ=UTC 0 3 * * *",
+                "0 3 * * 1-",
+                "000 3 * * *",
+                "+1 3 * * *",
+                "*/+5 3 * * *",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_prefix_is_parts_with_single_slashes() {
+        check(is_prefix, &["a", "backups/acme_1.x"], &["", "/a", "a/", "a//b", "a b", "ä"]);
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Platform {
     pub push: Option<Push>,
     /// The `OpenSearch` that messages are looked for in, if it is not `MongoDB`.
     pub search: Option<OpenSearch>,
+    /// Backups, if any are made.
+    pub backup: Option<Backup>,
     /// Everything secret.
     pub material: Material,
     /// How far the rotations are.
@@ -376,6 +378,25 @@ pub struct Bucket {
     pub path_style: bool,
     /// URL of the service for browsers.
     pub public_url: String,
+}
+
+/// Backups by a schedule.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// When, as cron has it, in UTC.
+    pub schedule: String,
+    /// How many are kept.
+    pub retention: i32,
+    /// Whether none begins by itself.
+    pub suspend: bool,
+    /// Where they are kept.
+    pub bucket: Bucket,
+    /// The port of that.
+    pub port: u16,
+    /// What all keys begin with.
+    pub prefix: String,
+    /// Name of the Secret with the account.
+    pub credentials: String,
 }
 
 /// A volume.

@@ -1,6 +1,7 @@
 //! The fields of `spec`, one by one: each into its typed form, or onto the list of faults.
 
 mod amounts;
+mod backup;
 mod pods;
 mod rotation;
 mod scaling;
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt as _;
 
 use super::platform::{
-    Email, Exposure, Images, MongoDb, ObjectStorage, OpenSearch, Push, Served, Servers, Settings, Workload,
+    Backup, Email, Exposure, Images, MongoDb, ObjectStorage, OpenSearch, Push, Served, Servers, Settings, Workload,
 };
 use super::{Fault, notation, release, upgrade};
 use crate::api::{self, ChatPlatform, EmailTls, ExposureType, SearchBackend};
@@ -43,7 +44,11 @@ pub(super) struct Parsed {
     pub(super) rotation: Plans,
     pub(super) push: Option<Push>,
     pub(super) search: Option<OpenSearch>,
+    pub(super) backup: Option<Backup>,
 }
+
+/// What a Secret with an account of an S3 service has.
+pub(super) const ACCOUNT: [&str; 2] = ["accessKeyId", "secretAccessKey"];
 
 /// What the document says of the certificate of the edge.
 #[derive(Clone, Debug)]
@@ -85,6 +90,7 @@ pub(super) fn parse(document: &ChatPlatform, observed: &Observed) -> Result<Pars
         rotation: check.rotation(document),
         push: check.push(spec.push.as_ref()),
         search: check.search(document),
+        backup: check.backup(document),
     };
     if check.faults.is_empty() { Ok(parsed) } else { Err(check.faults) }
 }
@@ -115,7 +121,7 @@ pub(super) fn externals(spec: &api::ChatPlatformSpec) -> impl Iterator<Item = Ex
     let bucket = bucket.map(|bucket| External {
         component: Component::ObjectStorage,
         secret: &bucket.credentials_secret_ref.name,
-        keys: &["accessKeyId", "secretAccessKey"],
+        keys: &ACCOUNT,
         field: "spec.objectStorage.external.credentialsSecretRef.name",
     });
     [

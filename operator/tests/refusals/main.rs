@@ -17,7 +17,7 @@ use operator::validate::{Error, Fault, Platform, validate};
 use serde::Deserialize;
 use serde_json::Value;
 
-const THEMES: [&str; 7] = [
+const THEMES: [&str; 8] = [
     include_str!("spelling.yaml"),
     include_str!("numbers.yaml"),
     include_str!("names.yaml"),
@@ -25,6 +25,7 @@ const THEMES: [&str; 7] = [
     include_str!("changes.yaml"),
     include_str!("scaling.yaml"),
     include_str!("pods.yaml"),
+    include_str!("backup.yaml"),
 ];
 
 /// A document that is refused.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use contract::event::{Envelope, Event};
 use contract::id::UserId;
 use runtime::messaging::{ConsumerSettings, Outcome};
+use runtime::objects::{ObjectError, Objects};
 
-use crate::store::{Avatars, Files, Objects, files::FilesError, objects::ObjectError};
+use crate::store::{Avatars, Files, files::FilesError};
 
 /// The queue. All that belongs to it in the broker is named below it.
 pub const QUEUE: &str = "media.accounts";
@@ -68,7 +69,7 @@ impl Accounts {
         let count = files.len();
         for id in files {
             if let Some(key) = self.files.begin_deletion(id, user).await? {
-                self.objects.delete(&key).await?;
+                self.objects.delete(key.as_str()).await?;
                 self.files.forget(id).await?;
             }
         }

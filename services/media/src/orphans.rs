@@ -1,14 +1,15 @@
 //! What uploads and deletions left that never came to their end: a process died, or the object store was away.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use runtime::clock::Clock;
+use runtime::objects::{ObjectError, Objects};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     settings,
-    store::{Files, Objects, files::FilesError, objects::ObjectError},
+    store::{Files, files::FilesError},
 };
 
 /// Collects orphans.
@@ -55,7 +56,8 @@ impl Orphans {
         let now = self.clock.now();
         let left = self.files.left_behind(now.checked_sub(self.after).unwrap_or(now)).await?;
         for (id, key) in &left {
-            self.objects.clear(key).await?;
+            self.objects.abort_uploads(key.as_str(), SystemTime::now()).await?;
+            self.objects.delete(key.as_str()).await?;
             self.files.forget(*id).await?;
         }
         Ok(left.len())

@@ -8,6 +8,7 @@ use runtime::{
     identity::TokenVerifier,
     messaging::{Connector, Consumer},
     migrations,
+    objects::Objects,
     program::Assembly,
     service::Service,
     shutdown::Shutdown,
@@ -19,7 +20,7 @@ use crate::{
     orphans::Orphans,
     settings::Settings,
     state::AppState,
-    store::{Avatars, Files, MIGRATIONS, Objects},
+    store::{Avatars, Files, MIGRATIONS},
 };
 
 /// The service under `settings`. Nothing has to be there yet: it becomes ready when its servers answer.

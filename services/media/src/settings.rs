@@ -4,14 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use runtime::{
     config::{Fault, Log, MongoDb, ObjectStorage, RabbitMq, Section, Server, Tokens, faults_of},
+    objects::LARGEST_OBJECT,
     program,
 };
 use serde::Deserialize;
 
-use crate::{
-    content_type::{ContentType, Policy, Unrecognised},
-    store::writer::LARGEST_OBJECT,
-};
+use crate::content_type::{ContentType, Policy, Unrecognised};
 
 /// More uploads at once would need more memory than a pod has: each holds up to two parts.
 const MOST_UPLOADS: usize = 256;

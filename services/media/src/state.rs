@@ -1,11 +1,11 @@
 //! What every handler can reach.
 
 use axum::extract::FromRef;
-use runtime::{clock::Clock, identity::TokenVerifier, shutdown::Shutdown};
+use runtime::{clock::Clock, identity::TokenVerifier, objects::Objects, shutdown::Shutdown};
 
 use crate::{
     settings::Upload,
-    store::{Avatars, Files, Objects},
+    store::{Avatars, Files},
     upload::Uploads,
 };
 

@@ -8,6 +8,7 @@ use contract::id::{MediaId, UserId};
 use runtime::{
     clock::Clock,
     idempotency::{KeyInUse, KeyReused},
+    objects::{ObjectError, ObjectWriter, Objects},
 };
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
@@ -19,10 +20,8 @@ use crate::{
     object_key::ObjectKey,
     settings::Upload,
     store::{
-        Files, Objects,
+        Files,
         files::{Begun, FilesError},
-        objects::ObjectError,
-        writer::ObjectWriter,
     },
 };
 
@@ -139,7 +138,7 @@ impl Uploads {
                 return if again == before.content { Ok(*before) } else { Err((KeyReused.into(), None)) };
             }
         }
-        let mut writer = self.objects.writer(key.clone(), &content_type);
+        let mut writer = self.objects.writer(key.as_str(), &content_type.header());
         let stored = async {
             store(&mut writer, head, &mut source).await?;
             let content = source.content(filename, content_type);

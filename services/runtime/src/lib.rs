@@ -17,6 +17,7 @@ pub mod lease;
 pub mod messaging;
 pub mod metrics;
 pub mod migrations;
+pub mod objects;
 pub mod openapi;
 pub mod outbox;
 pub mod problem;

@@ -69,18 +69,31 @@ impl Section for MigrationSettings {
 }
 
 fn migrate(name: &'static str, defaults: &str, steps: &'static [Migration]) -> anyhow::Result<()> {
-    choose_tls_provider();
-    let settings: MigrationSettings = config::load(defaults)?;
-    // Until the end, when it sends the last of the traces.
-    let _telemetry = telemetry::init(name, &settings.log).context("cannot set up logs and traces")?;
-    let work = async move {
-        let stop = on_signal().context("cannot wait for signals")?;
+    let settings = |settings: &MigrationSettings| settings.log.clone();
+    errand(name, defaults, settings, async move |settings, stop| {
         let database = connect::mongodb(&settings.mongodb).await?;
         let taken = migrations::run(&database, steps, &stop).await?;
         tracing::info!(database = database.name(), taken = taken.join(", "), "every migration has been taken");
-        anyhow::Ok(())
-    };
-    threads()?.block_on(work)
+        Ok(())
+    })
+}
+
+/// Runs a program that does not serve, but does one thing and ends: settings in, logs on, and `work` done, which has to end soon once the
+/// token is cancelled, as the process was told to stop. `log` says what of the settings is of the log.
+pub fn errand<S: DeserializeOwned + Section>(
+    name: &'static str,
+    defaults: &str,
+    log: impl FnOnce(&S) -> Log,
+    work: impl AsyncFnOnce(S, CancellationToken) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    choose_tls_provider();
+    let settings: S = config::load(defaults)?;
+    // Until the end, when it sends the last of the traces.
+    let _telemetry = telemetry::init(name, &log(&settings)).context("cannot set up logs and traces")?;
+    threads()?.block_on(async move {
+        let stop = on_signal().context("cannot wait for signals")?;
+        work(settings, stop).await
+    })
 }
 
 /// Cancelled once the process is told to stop.

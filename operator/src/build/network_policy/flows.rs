@@ -7,7 +7,7 @@ use crate::build::redis::trio;
 use crate::build::{edge, mongodb, object_storage, rabbitmq, redis, service, web};
 use crate::validate::Platform;
 use Component::{Auth, Chat, Edge, Gateway, Media, MongoDb, Notification, ObjectStorage, RabbitMq, Redis, Web};
-use End::{Anyone, Cluster, Controller, Migration, NameServer, Of, Operator};
+use End::{Anyone, Backup, Cluster, Controller, Migration, NameServer, Of, Operator};
 
 /// Where a flow begins or ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,6 +16,8 @@ pub(super) enum End {
     Of(Component),
     /// The pods that migrate databases.
     Migration,
+    /// The pods that make backups, or restore one.
+    Backup,
     /// The operator's pods.
     Operator,
     /// Any pod of the cluster.
@@ -50,7 +52,7 @@ const S3: &[i32] = &[object_storage::PORT];
 const DNS: &[i32] = &[53, 5353];
 
 /// Every flow of a platform that has all servers to itself, and several of each.
-const TABLE: [(End, End, &[i32]); 42] = [
+const TABLE: [(End, End, &[i32]); 44] = [
     // People, and the load balancers and nodes that they come by.
     (Anyone, Of(Edge), &[edge::HTTPS, edge::HTTP]),
     // Requests. The edge knows addresses, and so asks for no names.
@@ -74,6 +76,7 @@ const TABLE: [(End, End, &[i32]); 42] = [
     (Of(Notification), Of(MongoDb), MONGODB),
     (Of(Notification), Of(RabbitMq), AMQP),
     (Migration, Of(MongoDb), MONGODB),
+    (Backup, Of(MongoDb), MONGODB),
     // Members among themselves. A set and a broker of one are about to be more as soon as the document says so.
     (Of(MongoDb), Of(MongoDb), MONGODB),
     (Of(Redis), Of(Redis), REDIS),
@@ -100,6 +103,7 @@ const TABLE: [(End, End, &[i32]); 42] = [
     (Of(Media), NameServer, DNS),
     (Of(Notification), NameServer, DNS),
     (Migration, NameServer, DNS),
+    (Backup, NameServer, DNS),
 ];
 
 /// The flows of a platform.
@@ -118,6 +122,7 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
                 add(Flow { from: Controller, to, ports: ports.to_vec() });
             }
             (Of(component), _) if platform.is_external(component) => {}
+            (Backup, _) if platform.backup.is_none() => {}
             // A single Redis has nobody to talk to, and no sentinel.
             (Of(Redis), _) if alone => {}
             (_, Of(Redis)) if alone => add(Flow { from, to, ports: vec![redis::PORT] }),
@@ -134,6 +139,11 @@ pub(super) fn of(platform: &Platform) -> Vec<Flow> {
         add(Flow { from, to: Anyone, ports: vec![email.port.into()] });
         // Within the cluster, a Service may lead to another port than the one it has itself.
         add(Flow { from, to: Cluster, ports: vec![] });
+    }
+    if let Some(backup) = &platform.backup {
+        add(Flow { from: Backup, to: Anyone, ports: vec![backup.port.into()] });
+        // Within the cluster, a Service may lead to another port than the one it has itself.
+        add(Flow { from: Backup, to: Cluster, ports: vec![] });
     }
     if let Some(push) = &platform.push {
         let from = Of(Notification);

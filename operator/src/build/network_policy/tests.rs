@@ -51,6 +51,11 @@ fn places(resources: &Resources<Prepared>) -> Vec<Place> {
             pod: Some(Pod::new("team", [(name, "migration"), (instance, "acme"), (by, "chatplatform-operator")])),
             own: true,
         },
+        Place {
+            name: "backup",
+            pod: Some(Pod::new("team", [(name, "backup"), (instance, "acme"), (by, "chatplatform-operator")])),
+            own: true,
+        },
         // Of no component.
         Place {
             name: "a job",
@@ -96,6 +101,7 @@ fn is_needed(spec: &Value, from: &str, to: &str, port: i32) -> bool {
         ("edge", "gateway" | "web") | ("gateway", "auth" | "chat" | "media" | "notification") => port == 8080,
         ("mongodb", "mongodb") => port == 27017,
         ("redis", "redis") => spec["redis"]["replicas"] == 3 && [6379, 26379].contains(&port),
+        ("backup", "mongodb") => spec["backup"].is_object() && port == 27017,
         ("rabbitmq", "rabbitmq") => [4369, 25672].contains(&port),
         ("operator", "rabbitmq") => port == 15672,
         ("operator", "mongodb" | "redis" | "object-storage") => client_ports(spec, to).contains(&port),
@@ -107,7 +113,8 @@ fn is_needed(spec: &Value, from: &str, to: &str, port: i32) -> bool {
 fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -> bool {
     let named_by_itself =
         ["mongodb", "rabbitmq"].contains(&from) || (from == "redis" && spec["redis"]["replicas"] == 3);
-    let asks_names = named_by_itself || SERVICES.contains(&from) || from == "migration";
+    let backs_up = from == "backup" && spec["backup"].is_object();
+    let asks_names = named_by_itself || SERVICES.contains(&from) || from == "migration" || backs_up;
     let mails = from == "notification" && spec["email"].is_object();
     let mail_port = spec["email"]["port"].as_i64().unwrap_or(25);
     let pushes = from == "notification" && spec["push"].is_object();
@@ -119,6 +126,7 @@ fn is_let_out(spec: &Value, from: &str, to: &Place, protocol: &str, port: i32) -
         || mails && (to.pod.is_some() || protocol == "TCP" && i64::from(port) == mail_port)
         || pushes && (to.pod.is_some() || protocol == "TCP" && push_ports.contains(&port))
         || searches && (to.pod.is_some() || protocol == "TCP" && port == 9200)
+        || backs_up && (to.pod.is_some() || protocol == "TCP" && port == 443)
         || traces && (to.pod.is_some() || protocol == "TCP" && port == 4318)
 }
 

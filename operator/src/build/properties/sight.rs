@@ -19,6 +19,7 @@ pub(super) fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         ingresses,
         http_routes,
         pod_monitors,
+        cron_jobs,
         state: _,
     } = resources;
     let values = |list: Value| list.as_array().unwrap().clone();
@@ -36,6 +37,7 @@ pub(super) fn objects(resources: &Resources<Prepared>) -> Vec<Value> {
         json!(ingresses),
         json!(http_routes),
         json!(pod_monitors),
+        json!(cron_jobs),
     ]
     .into_iter()
     .flat_map(values)

@@ -160,12 +160,19 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
         Some(json!({"endpoint": "http://collector.monitoring:4318", "samplingPercent": 10})),
     ]);
     let monitoring = prop::sample::select(vec![None, Some(json!({"podMonitor": {"interval": "30s"}}))]);
-    (services, servers, storage, (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring)), exposure(), images()).prop_map(
+    let backup = prop::sample::select(vec![
+        None,
+        Some(json!({
+            "schedule": "0 3 * * *",
+            "objectStorage": {"endpoint": "https://backups.example", "bucket": "backups", "credentialsSecretRef": {"name": "theirs"}},
+        })),
+    ]);
+    (services, servers, storage, (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring, backup)), exposure(), images()).prop_map(
         |(
             services,
             (mongodb, redis, rabbitmq),
             storage,
-            (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring)),
+            (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring, backup)),
             exposure,
             images,
         )| {
@@ -184,6 +191,9 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
                 if let Some(value) = value {
                     spec[name] = value;
                 }
+            }
+            if let Some(backup) = backup.filter(|_| spec["mongodb"]["external"].is_null()) {
+                spec["backup"] = backup;
             }
             spec
         },

@@ -46,7 +46,7 @@ pub struct Target {
     pub leaving: Vec<String>,
     /// Content of the key file.
     pub key_file: SecretString,
-    /// Users; each has `readWrite` and `dbAdmin` on the database of its service's name.
+    /// Users; each has `readWrite` and `dbAdmin` on the database of its service's name, but the one of backups, which reads all.
     pub users: Vec<Login>,
     /// Users of before, who are to be refused.
     pub refused: Vec<Login>,
@@ -70,7 +70,7 @@ impl Target {
             leaving: names.mongodb_hosts(pods).skip(members.len()).collect(),
             members,
             key_file: own.key_file.clone(),
-            users: material.credentials.accepted(Component::MongoDb),
+            users: material.credentials.accepted(Component::MongoDb).into_iter().chain(own.backup.clone()).collect(),
             refused: material.credentials.refused(Component::MongoDb),
             authority: Some(material.authority.pem().to_owned()),
             certificate: Some(own.certificate.pem().to_owned()),

@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use super::{
-    EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply, own_servers,
+    BACKUP, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material, MongoDb, ObjectStorage, RabbitMq, Redis, Supply,
+    own_servers,
 };
 use crate::secrets::certificate::Certificate;
 use crate::secrets::existing::broken;
@@ -48,6 +49,10 @@ impl Material {
                     now,
                 )?,
                 key_file: key_file(existing, names, rng)?,
+                backup: match externals.backup_account() {
+                    Some(_) => Some(backup_user(existing, names, rng)?),
+                    None => None,
+                },
             }),
         };
         let redis = match externals.connection("redis", "url") {
@@ -78,6 +83,7 @@ impl Material {
                 Some(account) => account,
                 None => object_storage(existing, names, rng)?,
             },
+            backup: externals.backup_account(),
             signing_keys: signing_keys(existing, names, rng)?,
             message_keys: message_keys(existing, names, rng)?,
             account_keys: account_keys(existing, names, rng)?,
@@ -85,6 +91,12 @@ impl Material {
             edge,
         })
     }
+}
+
+/// The user that makes backups.
+fn backup_user(existing: &Existing, names: &Names, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Login, Error> {
+    let found = Login::from_uri(existing, &names.object(BACKUP), "mongodb-uri", BACKUP)?;
+    Ok(found.unwrap_or_else(|| Login::generate(BACKUP, rng)))
 }
 
 fn operator(

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
+use super::{BACKUP, EDGE_TLS, EdgeCertificate, MONGODB_TLS, Material};
 use crate::build::Component;
 use crate::secrets::names::Names;
 use crate::secrets::rendered::Rendered;
@@ -17,7 +17,10 @@ impl Material {
     #[must_use]
     pub fn rendered(&self, names: &Names) -> Vec<Rendered> {
         let mongodb_uri = |user| {
-            let uri = self.mongodb.uri(|_| names.mongodb_uri(user, &self.login(Component::MongoDb, user)));
+            let uri = self.mongodb.uri(|own| {
+                let of_backups = own.backup.clone().filter(|login| login.user == user);
+                names.mongodb_uri(user, &of_backups.unwrap_or_else(|| self.login(Component::MongoDb, user)))
+            });
             let own_authority = self.mongodb.authority().is_some();
             ("mongodb-uri", if own_authority { Names::mongodb_uri_with_authority(&uri) } else { uri })
         };
@@ -111,6 +114,12 @@ impl Material {
         }
         if self.object_storage.is_own {
             rendered.push(of("object-storage", vec![("access-key-id", s3_id), ("secret-access-key", s3_secret)]));
+        }
+        if let (Some(_), Some(account)) = (self.mongodb.own(), &self.backup) {
+            let secret = account.secret_access_key.expose_secret().to_owned();
+            let account = [("s3-access-key-id", account.access_key_id.clone()), ("s3-secret-access-key", secret)];
+            let data = [mongodb_uri(BACKUP), trusted.clone()].into_iter().chain(account).collect();
+            rendered.push(Rendered::new(names.object(BACKUP), "mongodb", OPAQUE, data));
         }
         rendered.sort_by(|one, other| one.name().cmp(other.name()));
         rendered

@@ -295,6 +295,29 @@ fn a_server_that_somebody_else_runs_has_no_secret_of_its_own_and_its_uri_is_hand
 }
 
 #[test]
+fn with_backups_there_is_a_user_that_makes_them_and_a_secret_of_its_own_and_without_there_is_neither() {
+    let mut externals = Externals::default();
+    let account = [("accessKeyId", "id"), ("secretAccessKey", "theirs")];
+    let account = account.map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())));
+    externals.insert(Externals::BACKUP, Secret { data: Some(account.into()), ..Secret::default() });
+    let complete_with = |secrets: &[Secret], externals: &Externals, seed| {
+        let existing = Existing::new(secrets.iter().cloned());
+        Material::complete(&existing, externals, &names(), &mut StdRng::seed_from_u64(seed), now()).unwrap()
+    };
+    let material = complete_with(&[], &externals, 1);
+    let with = secrets(&material);
+    assert!(text(&with, "acme-backup", "mongodb-uri").starts_with("mongodb://backup:"));
+    assert_eq!(text(&with, "acme-backup", "s3-secret-access-key"), "theirs");
+    assert!(material.object_storage.is_own, "files stay where they are");
+    assert_eq!(secrets(&complete_with(&with, &externals, 2)), with, "it is kept");
+    assert!(!format!("{material:?}").contains("theirs"));
+
+    let without = complete_with(&with, &Externals::default(), 3);
+    assert!(without.mongodb.own().unwrap().backup.is_none());
+    assert!(!secrets(&without).iter().any(|secret| secret.metadata.name.as_deref() == Some("acme-backup")));
+}
+
+#[test]
 fn with_three_servers_redis_is_reached_by_way_of_sentinel() {
     let mut names = names();
     names.redis_replicas = 3;

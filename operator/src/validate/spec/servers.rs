@@ -104,40 +104,48 @@ impl Checker<'_> {
                 self.fault("spec.objectStorage", "takes one of managed and external: leave one out");
             }
             self.no_data_left_behind(Component::ObjectStorage);
-            return ObjectStorage::External(self.bucket(external));
+            let urls = (external.endpoint.as_str(), external.public_url.as_deref());
+            let (region, name) = (external.region.as_deref(), &external.bucket);
+            let bucket = self.bucket("spec.objectStorage.external", urls, region, name);
+            return ObjectStorage::External(Bucket { path_style: external.path_style.unwrap_or_default(), ..bucket });
         }
         let managed = storage.managed.clone().unwrap_or_default();
         let server = self.server(Component::ObjectStorage, managed.storage.as_ref(), managed.resources.as_ref());
         ObjectStorage::Managed(server)
     }
 
-    fn bucket(&mut self, external: &api::ExternalObjectStorage) -> Bucket {
-        const FIELD: &str = "spec.objectStorage.external";
-        let public_url = external.public_url.as_ref().unwrap_or(&external.endpoint);
+    /// A bucket that somebody else keeps, as `field` tells of it: the service's URL, for browsers too where that is another, and its region.
+    pub(super) fn bucket(
+        &mut self,
+        field: &str,
+        (endpoint, public_url): (&str, Option<&str>),
+        region: Option<&str>,
+        name: &str,
+    ) -> Bucket {
         let urls = [
-            ("endpoint", Some(&external.endpoint), "https://s3.example.com"),
-            ("publicUrl", external.public_url.as_ref(), "https://files.example.com"),
+            ("endpoint", Some(endpoint), "https://s3.example.com"),
+            ("publicUrl", public_url, "https://files.example.com"),
         ];
-        for (field, url, example) in urls {
+        for (which, url, example) in urls {
             if let Some(url) = url.filter(|url| !notation::is_base_url(url)) {
                 let cure = format!("write a URL without user, path and query, such as {example}");
-                self.fault(format!("{FIELD}.{field}"), format!("{url:?} is not the URL of a server: {cure}"));
+                self.fault(format!("{field}.{which}"), format!("{url:?} is not the URL of a server: {cure}"));
             }
         }
-        if let Some(region) = external.region.as_ref().filter(|region| !notation::is_region(region)) {
+        if let Some(region) = region.filter(|region| !notation::is_region(region)) {
             let cure = "write the region of the bucket, such as eu-central-1, or leave region out";
-            self.fault(format!("{FIELD}.region"), format!("{region:?} is no region: {cure}"));
+            self.fault(format!("{field}.region"), format!("{region:?} is no region: {cure}"));
         }
-        if !notation::is_bucket(&external.bucket) {
+        if !notation::is_bucket(name) {
             let cure = "write a bucket of 3 to 63 lower-case letters, digits, dots and dashes";
-            self.fault(format!("{FIELD}.bucket"), format!("{:?} is no bucket: {cure}", external.bucket));
+            self.fault(format!("{field}.bucket"), format!("{name:?} is no bucket: {cure}"));
         }
         Bucket {
-            endpoint: external.endpoint.trim_end_matches('/').to_owned(),
-            region: external.region.clone().unwrap_or_else(|| defaults::REGION.to_owned()),
-            name: external.bucket.clone(),
-            path_style: external.path_style.unwrap_or_default(),
-            public_url: public_url.trim_end_matches('/').to_owned(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            region: region.unwrap_or(defaults::REGION).to_owned(),
+            name: name.to_owned(),
+            path_style: false,
+            public_url: public_url.unwrap_or(endpoint).trim_end_matches('/').to_owned(),
         }
     }
 

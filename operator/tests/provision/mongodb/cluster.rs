@@ -126,6 +126,16 @@ impl Cluster {
         Client::with_options(options).unwrap()
     }
 
+    /// What a service is told of the set.
+    pub(super) fn uri(&self, login: &Login) -> String {
+        let (password, hosts) = (login.password.expose_secret(), self.target.members.join(","));
+        let authority = self.trusted.path().display();
+        format!(
+            "mongodb://{}:{password}@{hosts}/?replicaSet={}&authSource=admin&tls=true&tlsCAFile={authority}",
+            login.user, self.target.replica_set
+        )
+    }
+
     pub(super) fn login(&self, user: &str) -> &Login {
         super::super::login(&self.target.users, user)
     }

@@ -1,3 +1,5 @@
+use backup::snapshot::Snapshot;
+use futures::TryStreamExt as _;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use operator::provision::mongodb::provision;
@@ -93,4 +95,56 @@ async fn a_second_user_of_each_service_has_the_database_of_the_first_and_takes_i
         assert_eq!(things.count_documents(doc! {}).await.unwrap(), 2);
     }
     assert_eq!(provision(&cluster.target).await.unwrap().changes, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_user_of_backups_reads_all_databases_of_one_moment_and_writes_none() {
+    let mut cluster = Cluster::start(3);
+    cluster.target.users.push(Login { user: "backup".to_owned(), password: random().into() });
+    let made = cluster.provision().await.changes;
+    assert!(
+        made.contains(&"made role snapshotWindow".to_owned()) && made.contains(&"created user backup".to_owned()),
+        "{made:?}"
+    );
+    for user in SERVICES {
+        cluster.write_to_members(user, 1, 3).await;
+    }
+    let login = cluster.login("backup").clone();
+    let mut snapshot = Snapshot::open(&cluster.uri(&login)).await.unwrap();
+    let collections = snapshot.begin(&SERVICES).await.unwrap();
+    for user in SERVICES {
+        cluster.write(user, 2).await.unwrap();
+    }
+    assert_eq!(collections.iter().map(|one| one.database.as_str()).collect::<Vec<_>>(), SERVICES);
+    for collection in &collections {
+        let found: Vec<_> = snapshot.documents(collection).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(found.len(), 1, "{} is of another moment", collection.database);
+    }
+    let primary = cluster.primary().await;
+    let asked = doc! {"getParameter": 1, "minSnapshotHistoryWindowInSeconds": 1};
+    let windows = async || {
+        let mut windows = Vec::new();
+        for member in 0..3 {
+            let answer = cluster.command(member, asked.clone()).await;
+            windows.push(answer.get_i32("minSnapshotHistoryWindowInSeconds").unwrap());
+        }
+        windows
+    };
+    let meanwhile = windows().await;
+    assert_eq!(meanwhile.iter().filter(|window| **window > 300).count(), 1, "{meanwhile:?}");
+    assert_eq!(meanwhile[primary], 300, "the primary has the work though others are there");
+    snapshot.close().await;
+    assert_eq!(windows().await, [300; 3]);
+
+    let client = cluster.client(&login);
+    for database in SERVICES {
+        let error = client.database(database).collection("things").insert_one(doc! {"a": 1}).await.unwrap_err();
+        assert!(is_unauthorized(&error), "it writes to {database}: {error}");
+    }
+    let error = client.database("admin").collection::<Document>("system.users").find_one(doc! {}).await.unwrap_err();
+    assert!(is_unauthorized(&error), "it reads users: {error}");
+
+    cluster.target.users.retain(|login| login.user != "backup");
+    assert_eq!(provision(&cluster.target).await.unwrap().changes, ["removed user backup"]);
+    assert!(!enters(&cluster, &login).await);
 }

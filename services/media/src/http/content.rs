@@ -84,7 +84,7 @@ fn presented(file: &File) -> Builder {
 }
 
 async fn bytes(state: &AppState, file: &File, part: Option<Part>) -> ApiResult<Body> {
-    let source = state.objects.read(&file.key, part).await?;
+    let source = state.objects.read(file.key.as_str(), part.map(Part::range)).await?;
     Ok(Body::from_stream(stream::try_unfold(source, |mut source| async move {
         Ok::<_, aws_sdk_s3::primitives::ByteStreamError>(source.try_next().await?.map(|bytes| (bytes, source)))
     })))

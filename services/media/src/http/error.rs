@@ -3,10 +3,7 @@
 use axum::http::StatusCode;
 use contract::problem::Problem;
 
-use crate::{
-    store::{files::FilesError, objects::ObjectError},
-    upload::UploadError,
-};
+use crate::{store::files::FilesError, upload::UploadError};
 
 /// A route found no such file, or none that is the caller's: the two are not told apart.
 #[derive(Debug, thiserror::Error)]
@@ -25,17 +22,6 @@ impl From<FilesError> for Problem {
             FilesError::Database(_) => Self::unavailable("File records cannot be reached. Try again in a moment."),
             FilesError::GivenUp(_) => Self::conflict("The upload took too long and has been given up."),
             FilesError::Damaged(_) => Self::internal(),
-        }
-    }
-}
-
-impl From<ObjectError> for Problem {
-    fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Unavailable { .. } => {
-                Self::unavailable("File storage cannot be reached. Try again in a moment.")
-            }
-            ObjectError::Missing(_) => Self::internal(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn delete(
     Path(id): Path<MediaId>,
 ) -> ApiResult<StatusCode> {
     let key = state.files.begin_deletion(id, identity.user_id).await?.ok_or(NoSuchFile)?;
-    state.objects.delete(&key).await?;
+    state.objects.delete(key.as_str()).await?;
     state.files.forget(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,10 +3,7 @@
 mod avatars;
 pub mod files;
 mod migrations;
-pub mod objects;
-pub mod writer;
 
 pub use avatars::Avatars;
 pub use files::Files;
 pub use migrations::MIGRATIONS;
-pub use objects::Objects;

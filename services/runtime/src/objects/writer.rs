@@ -10,16 +10,15 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::objects::{ObjectError, Objects, unavailable};
-use crate::object_key::ObjectKey;
+use super::{ObjectError, Objects, unavailable};
 
 /// The size of a part of a multipart upload, in bytes (S3 takes 5 MiB to 5 GiB, and 10,000 parts).
-pub const PART_BYTES: usize = 8 << 20;
+const PART_BYTES: usize = 8 << 20;
 
 /// What the store checks each part by. It has to be the same when the upload is created, for each part, and when it is completed.
 const PART_CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 
-/// The largest object that can be written, in bytes.
+/// The largest object that can be written in parts of the usual size, in bytes.
 pub const LARGEST_OBJECT: u64 = 10_000 * PART_BYTES as u64;
 
 /// Writes an object piece by piece. What fits one part goes in a single request, anything longer by multipart upload.
@@ -27,6 +26,7 @@ pub const LARGEST_OBJECT: u64 = 10_000 * PART_BYTES as u64;
 #[derive(Debug)]
 pub struct ObjectWriter {
     target: Target,
+    part_bytes: usize,
     part: Vec<u8>,
     upload: Option<Upload>,
 }
@@ -34,7 +34,7 @@ pub struct ObjectWriter {
 #[derive(Clone, Debug)]
 struct Target {
     objects: Objects,
-    key: ObjectKey,
+    key: String,
     content_type: String,
 }
 
@@ -46,14 +46,20 @@ struct Upload {
 }
 
 impl ObjectWriter {
-    pub(super) fn new(objects: Objects, key: ObjectKey, content_type: String) -> Self {
-        Self { target: Target { objects, key, content_type }, part: Vec::new(), upload: None }
+    pub(super) fn new(objects: Objects, key: String, content_type: String) -> Self {
+        Self { target: Target { objects, key, content_type }, part_bytes: PART_BYTES, part: Vec::new(), upload: None }
+    }
+
+    /// The same in parts of another size, so that the object may be larger: of at least 5 MiB.
+    #[must_use]
+    pub fn in_parts_of(self, part_bytes: usize) -> Self {
+        Self { part_bytes, ..self }
     }
 
     /// Adds bytes to the object. Returns once they are in the part being filled, which may mean to wait for the one before it.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), ObjectError> {
-        while self.part.len() + bytes.len() > PART_BYTES {
-            let fitting = bytes.split_to(PART_BYTES - self.part.len());
+        while self.part.len() + bytes.len() > self.part_bytes {
+            let fitting = bytes.split_to(self.part_bytes - self.part.len());
             self.fill(&fitting);
             self.send_part().await?;
         }
@@ -65,8 +71,8 @@ impl ObjectWriter {
     fn fill(&mut self, bytes: &[u8]) {
         let needed = self.part.len() + bytes.len();
         if needed > self.part.capacity() {
-            let doubled = needed.max(2 * self.part.capacity()).min(PART_BYTES);
-            let capacity = if self.upload.is_some() { PART_BYTES } else { doubled };
+            let doubled = needed.max(2 * self.part.capacity()).min(self.part_bytes);
+            let capacity = if self.upload.is_some() { self.part_bytes } else { doubled };
             self.part.reserve_exact(capacity - self.part.len());
         }
         self.part.extend_from_slice(bytes);
@@ -118,9 +124,11 @@ impl Upload {
     /// Waits until no part is on its way.
     async fn settle(&mut self) -> Result<(), ObjectError> {
         if let Some(in_flight) = self.in_flight.take() {
-            let part = in_flight
-                .await
-                .map_err(|error| ObjectError::Unavailable { action: "upload part", cause: error.to_string() })??;
+            let part = in_flight.await.map_err(|error| ObjectError::Unavailable {
+                action: "upload part",
+                code: None,
+                cause: error.to_string(),
+            })??;
             self.parts.push(part);
         }
         Ok(())
@@ -133,7 +141,7 @@ impl Target {
             .client
             .put_object()
             .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .key(&self.key)
             .content_type(&self.content_type)
             .body(ByteStream::from(bytes))
             .send()
@@ -148,7 +156,7 @@ impl Target {
             .client
             .create_multipart_upload()
             .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .key(&self.key)
             .content_type(&self.content_type)
             .checksum_algorithm(PART_CHECKSUM)
             .send()
@@ -156,6 +164,7 @@ impl Target {
             .map_err(|error| unavailable("create multipart upload", &error))?;
         let id = answer.upload_id.ok_or_else(|| ObjectError::Unavailable {
             action: "create multipart upload",
+            code: None,
             cause: "the answer has no upload id".to_owned(),
         })?;
         Ok(Upload { id, parts: Vec::new(), in_flight: None })
@@ -167,7 +176,7 @@ impl Target {
             .client
             .upload_part()
             .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .key(&self.key)
             .upload_id(upload_id)
             .part_number(number)
             .body(ByteStream::from(bytes))
@@ -188,7 +197,7 @@ impl Target {
             .client
             .complete_multipart_upload()
             .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .key(&self.key)
             .upload_id(&upload.id)
             .multipart_upload(parts)
             .send()
@@ -203,7 +212,7 @@ impl Target {
             .client
             .abort_multipart_upload()
             .bucket(&self.objects.bucket)
-            .key(self.key.as_str())
+            .key(&self.key)
             .upload_id(&upload.id)
             .send()
             .await;

@@ -1,0 +1,5 @@
+//! The backup program.
+
+fn main() -> anyhow::Result<()> {
+    backup::command::main()
+}
