@@ -34,13 +34,7 @@ enum Input {
 impl Run {
     /// `program` is looked up on PATH unless it holds a slash.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
-        Self {
-            program: program.as_ref().to_owned(),
-            command: Command::new(program),
-            log: None,
-            input: Input::Nothing,
-            shielded: false,
-        }
+        Command::new(program).into()
     }
 
     /// Adds one argument.
@@ -214,6 +208,13 @@ impl Run {
             Some((cut, _)) => format!("{}…", &shown[..cut]),
             None => shown,
         }
+    }
+}
+
+impl From<Command> for Run {
+    fn from(command: Command) -> Self {
+        let program = command.get_program().to_owned();
+        Self { program, command, log: None, input: Input::Nothing, shielded: false }
     }
 }
 

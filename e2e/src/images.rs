@@ -49,6 +49,15 @@ pub struct Built {
     web: PathBuf,
 }
 
+/// Compiles one service alone, as a program of this machine. Answers where it is.
+pub fn compile_service(name: &str, progress: &Progress) -> Result<PathBuf> {
+    let cure = "Mend what the compiler says above, then run the command again.";
+    let mut binaries = progress.step(&format!("compile {name}"), cure, |log| {
+        Ok(executables(&cargo_build(log, &["--release", "--workspace", "--bin", name])?))
+    })?;
+    binaries.remove(name).with_context(|| format!("no crate has a binary called {name}"))
+}
+
 /// Compiles the binaries and the web client; neither costs much when nothing changed.
 pub fn compile(cache: &Cache, progress: &Progress) -> Result<Built> {
     let binaries = progress.step(

@@ -18,6 +18,7 @@ pub mod look;
 pub mod machine;
 pub mod offline;
 pub mod platform;
+mod procfs;
 pub mod progress;
 pub mod quirks;
 pub mod scenarios;

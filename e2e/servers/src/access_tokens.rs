@@ -14,9 +14,14 @@ const KID: &str = "kid-1";
 
 /// Writes the public key, as a JWK Set (RFC 7517), to `jwks.json` of `folder`.
 pub fn write_jwks(folder: &Path) -> io::Result<()> {
-    let x = URL_SAFE_NO_PAD.encode(key().verifying_key().as_bytes());
-    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": KID, "x": x});
-    fs::write(folder.join("jwks.json"), json!({"keys": [jwk]}).to_string())
+    fs::write(folder.join("jwks.json"), json!({"keys": [public()]}).to_string())
+}
+
+/// Writes the key that they are signed with, as the auth service is given its ring of keys, to `signing-keys.json` of `folder`.
+pub fn write_signing_keys(folder: &Path) -> io::Result<()> {
+    let mut jwk = public();
+    jwk["d"] = URL_SAFE_NO_PAD.encode(key().to_bytes()).into();
+    fs::write(folder.join("signing-keys.json"), json!({"current": KID, "keys": [jwk]}).to_string())
 }
 
 /// An access token (RFC 9068) for `chatplatform` that lives ten minutes, of somebody with the role `user`. `claims` has `sub` and
@@ -34,6 +39,11 @@ pub fn access_token(claims: &Value) -> String {
     let signed = format!("{}.{}", encode(&json!({"alg": "EdDSA", "typ": "at+jwt", "kid": KID})), encode(&all));
     let signature = URL_SAFE_NO_PAD.encode(key().sign(signed.as_bytes()).to_bytes());
     format!("{signed}.{signature}")
+}
+
+fn public() -> Value {
+    let x = URL_SAFE_NO_PAD.encode(key().verifying_key().as_bytes());
+    json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": KID, "x": x})
 }
 
 fn key() -> SigningKey {

@@ -11,7 +11,7 @@
 //! A server that speaks TLS shows a certificate of an [`Authority`].
 //!
 //! [`access_tokens`] are what the auth service would issue, for services that only verify them. [`Program`] is a service itself,
-//! as a process, and [`description`] holds what one says of its routes against what it answers; a [`Balancer`] leads to several of them, and a [`Load`] is on them while one takes the place of another.
+//! as a process, and [`description`] holds what one says of its routes against what it answers; a [`Balancer`] leads to several of them, and a [`Load`] is on them while one takes the place of another. [`wrk`] puts as much load on one as it bears.
 //!
 //! Everything blocks, and works in async tests too; the first call takes seconds.
 //!
@@ -49,6 +49,7 @@ mod redis;
 mod redis_trio;
 mod shared;
 mod smtp;
+mod wrk;
 
 pub use announce::announce;
 pub use authority::{Authority, Identity};
@@ -65,3 +66,4 @@ pub use rabbitmq::{QueueNodes, RabbitMq, RabbitMqCluster};
 pub use redis::Redis;
 pub use redis_trio::{RedisTrio, TrioSecrets};
 pub use smtp::{Message, Smtp};
+pub use wrk::wrk;

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+use super::statistics::median_and_worst;
 use crate::scenarios::process::Megabytes;
 
 /// Rows of what was measured.
@@ -42,11 +43,11 @@ impl Table {
 
 impl Display for Table {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "| what | n | median | worst | goal |\n|---|---|---|---|---|")?;
+        let mut rows = Rows::of(["what", "n", "median", "worst", "goal"]);
         for Row { what, count, median, worst, goal } in &self.0 {
-            writeln!(formatter, "| {what} | {count} | {median} | {worst} | {goal} |")?;
+            rows.add([what.clone(), count.to_string(), median.clone(), worst.clone(), goal.clone()]);
         }
-        Ok(())
+        rows.fmt(formatter)
     }
 }
 
@@ -91,31 +92,43 @@ impl Comparison {
 impl Display for Comparison {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         let [one, other] = self.names;
-        writeln!(formatter, "| what | {one} | {other} | ratio | goal |\n|---|---|---|---|---|")?;
-        for row in &self.rows {
+        let mut rows = Rows::of(["what", one, other, "ratio", "goal"]);
+        rows.cells.extend(self.rows.iter().cloned());
+        rows.fmt(formatter)
+    }
+}
+
+/// Rows of any cells under a head, shown as Markdown.
+pub(super) struct Rows<const N: usize> {
+    head: [String; N],
+    cells: Vec<[String; N]>,
+}
+
+impl<const N: usize> Rows<N> {
+    /// Under this head; no row yet.
+    pub(super) fn of(head: [&str; N]) -> Self {
+        Self { head: head.map(str::to_owned), cells: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(super) fn add(&mut self, cells: [String; N]) {
+        self.cells.push(cells);
+    }
+}
+
+impl<const N: usize> Display for Rows<N> {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "| {} |\n|{}", self.head.join(" | "), "---|".repeat(N))?;
+        for row in &self.cells {
             writeln!(formatter, "| {} |", row.join(" | "))?;
         }
         Ok(())
     }
 }
 
-/// Of an even number of values, the median is the worse one of the two in the middle.
-fn median_and_worst<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable();
-    Some((*sorted.get(sorted.len() / 2)?, *sorted.last()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_never_better_than_half_of_the_values() {
-        assert_eq!(median_and_worst(&[3, 1, 2]), Some((2, 3)));
-        assert_eq!(median_and_worst(&[4, 1, 3, 2]), Some((3, 4)));
-        assert_eq!(median_and_worst::<u64>(&[]), None);
-    }
 
     #[test]
     fn a_table_is_markdown() {
