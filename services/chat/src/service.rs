@@ -83,7 +83,10 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
             let redis = redis.clone();
             move || redis.credentials_in_use()
         })
-        .with(RABBITMQ, move || rabbitmq.credentials_in_use());
+        .with(RABBITMQ, {
+            let rabbitmq = rabbitmq.clone();
+            move || rabbitmq.credentials_in_use()
+        });
     let turns = Turns::default();
     let messages = Messages::new(
         (store.clone(), index),
@@ -108,7 +111,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     // What serves the sockets goes on until the last of them is gone.
     let over = CancellationToken::new();
     let departures = Departures::new(conversations.clone(), names.clone());
-    let idempotency = Idempotency::new(&database, verifier.clone(), clock);
+    let idempotency = Idempotency::new(&database, verifier.clone(), clock.clone());
     let (sockets, end_of_sockets) = layer(realtime, &settings.sockets, shutdown.clone(), over.clone());
     let router = http::router(AppState { conversations, messages, names, verifier }, idempotency).layer(sockets);
 

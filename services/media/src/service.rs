@@ -1,6 +1,6 @@
 //! The service put together.
 
-use contract::keys::MONGODB;
+use contract::keys::{MONGODB, RABBITMQ};
 use runtime::{
     clock::Clock,
     connect,
@@ -36,10 +36,16 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let avatars = Avatars::new(&database);
     let broker = connect::rabbitmq(&settings.rabbitmq, "media");
     let tokens = TokenVerifier::new(&settings.tokens, clock.clone())?;
-    let keys = tokens.key_rings().with(MONGODB, {
-        let database = database.clone();
-        move || database.credentials_in_use()
-    });
+    let keys = tokens
+        .key_rings()
+        .with(MONGODB, {
+            let database = database.clone();
+            move || database.credentials_in_use()
+        })
+        .with(RABBITMQ, {
+            let broker = broker.clone();
+            move || broker.credentials_in_use()
+        });
 
     let service = Service::new("media", &settings.server);
     let shutdown = service.shutdown();

@@ -71,7 +71,7 @@ impl Till {
     async fn open_for(purchases: usize) -> Self {
         let uri = tokio::task::spawn_blocking(|| servers::MongoDb::shared().uri()).await.unwrap();
         let database = mongodb::Client::with_uri_str(uri).await.unwrap();
-        let database = database.database(&format!("till-{}", UserId::generate()));
+        let database = runtime::connect::Database::from(database.database(&format!("till-{}", UserId::generate())));
         (idempotency::MIGRATION.run)(database.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         write_jwks(folder.path()).unwrap();

@@ -58,7 +58,7 @@ pub(super) async fn refuse(member: &Member, users: &[Login], access: &Access, pa
     if users.is_empty() {
         return Ok(());
     }
-    let asked: Vec<Bson> = users.iter().map(|login| id(login).into()).collect();
+    let asked: Vec<Bson> = users.iter().map(|login| id(&login.user).into()).collect();
     let answer = member.admin("tell its users", doc! {"usersInfo": asked}).await?;
     let found = answer.get_array("users").map(Vec::as_slice).unwrap_or_default();
     for user in found.iter().filter_map(Bson::as_document).filter_map(|user| user.get_str("user").ok()) {

@@ -115,14 +115,18 @@ impl Material {
         if self.object_storage.is_own {
             rendered.push(of("object-storage", vec![("access-key-id", s3_id), ("secret-access-key", s3_secret)]));
         }
-        if let (Some(_), Some(account)) = (self.mongodb.own(), &self.backup) {
-            let secret = account.secret_access_key.expose_secret().to_owned();
-            let account = [("s3-access-key-id", account.access_key_id.clone()), ("s3-secret-access-key", secret)];
-            let data = [mongodb_uri(BACKUP), trusted.clone()].into_iter().chain(account).collect();
-            rendered.push(Rendered::new(names.object(BACKUP), "mongodb", OPAQUE, data));
-        }
+        rendered.extend(self.backup(names, [mongodb_uri(BACKUP), trusted.clone()]));
         rendered.sort_by(|one, other| one.name().cmp(other.name()));
         rendered
+    }
+
+    /// The Secret of what makes backups, if any are made, with what it shares with those of services.
+    fn backup(&self, names: &Names, shared: [(&'static str, String); 2]) -> Option<Rendered> {
+        let (_, account) = self.mongodb.own().zip(self.backup.as_ref())?;
+        let secret = account.secret_access_key.expose_secret().to_owned();
+        let account = [("s3-access-key-id", account.access_key_id.clone()), ("s3-secret-access-key", secret)];
+        let data = shared.into_iter().chain(account).collect();
+        Some(Rendered::new(names.object(BACKUP), "mongodb", OPAQUE, data))
     }
 
     /// What a service logs in to a server of the platform's own with, of which `complete` made one for each.

@@ -35,7 +35,7 @@ const SERVICES: [Component; 5] =
     [Component::Gateway, Component::Auth, Component::Chat, Component::Media, Component::Notification];
 const OF_MONGODB: [Component; 4] = [Component::Auth, Component::Chat, Component::Media, Component::Notification];
 const OF_REDIS: [Component; 3] = [Component::Gateway, Component::Auth, Component::Chat];
-const OF_RABBITMQ: [Component; 3] = [Component::Auth, Component::Chat, Component::Notification];
+const OF_RABBITMQ: [Component; 4] = [Component::Auth, Component::Chat, Component::Media, Component::Notification];
 
 /// When an old generation that nobody makes anything with any more can go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -20,7 +20,7 @@ async fn the_oldest_goes_only_once_the_new_one_is_whole() {
     let (clock, stop) = (Clock::manual(Timestamp::now()), CancellationToken::new());
     for _ in 0..2 {
         command::run(&world.settings, &clock, &stop).await.unwrap();
-        clock.advance(Duration::from_secs(86_400));
+        clock.advance(Duration::from_hours(24));
     }
     let before = names(&world).await;
     assert_eq!(before.len(), 2);

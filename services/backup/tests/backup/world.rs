@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const PREFIX: &str = "team/acme";
 
 /// What a test needs. Servers that it may disturb are its own.
@@ -160,7 +160,7 @@ pub(crate) async fn content(server: &MongoDb) -> BTreeMap<String, Vec<RawDocumen
 pub(crate) fn bulk(count: usize) -> Vec<Document> {
     (0..count)
         .map(|number| {
-            let noise: String = (0..30).map(|_| format!("{:032x}", rand::random::<u128>())).collect();
+            let noise = hex::encode(rand::random::<[u8; 480]>());
             doc! {"_id": i64::try_from(number).unwrap(), "ciphertext": noise}
         })
         .collect()

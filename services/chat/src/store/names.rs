@@ -18,7 +18,7 @@ impl Store {
 
     /// Forgets a user's name.
     pub async fn forget_name(&self, user: UserId) -> Result<(), StoreError> {
-        self.names.delete_one(doc! {"_id": user.to_string()}).await?;
+        self.names.now().delete_one(doc! {"_id": user.to_string()}).await?;
         Ok(())
     }
 

@@ -128,7 +128,7 @@ impl Files {
         let only = doc! {"uploadKey": {"$exists": true}};
         let unique = IndexOptions::builder().unique(true).partial_filter_expression(only).build();
         let by_key = IndexModel::builder().keys(doc! {"ownerId": 1, "uploadKey": 1}).options(unique).build();
-        self.records.create_index(by_key).await?;
+        self.records.now().create_index(by_key).await?;
         Ok(())
     }
 

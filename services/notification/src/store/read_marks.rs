@@ -46,7 +46,8 @@ impl ReadMarks {
     /// Makes the indexes; does nothing where they are there.
     pub async fn prepare(&self) -> Result<(), Error> {
         let expiring = IndexOptions::builder().expire_after(KEPT_FOR).build();
-        self.records.now()
+        self.records
+            .now()
             .create_indexes([
                 IndexModel::builder().keys(doc! {"at": 1}).options(expiring).build(),
                 IndexModel::builder().keys(doc! {"userId": 1}).build(),
