@@ -116,7 +116,7 @@ struct Guarded {
 
 impl Guarded {
     async fn start() -> Self {
-        let key = "a-key-of-more-than-six-characters";
+        let key = "aKeyOfMoreThanSixCharacters";
         let start = move || servers::MongoDb::start_with_key_file(key).unwrap();
         let server = tokio::task::spawn_blocking(start).await.unwrap();
         let mut options = ClientOptions::default();
