@@ -134,7 +134,7 @@ impl Messages {
         user: UserId,
         edit: Edit,
     ) -> Result<MessageView, MessageError> {
-        let Inner { store, index, keys, fanout, waker, clock, turns, .. } = &*self.0;
+        let Inner { store, keys, fanout, waker, clock, turns, .. } = &*self.0;
         let fault = match &edit {
             Edit::Text(text) => draft::text_fault(text),
             Edit::React(emoji) | Edit::Unreact(emoji) => draft::emoji_fault(emoji),
