@@ -7,6 +7,8 @@ mod feeding;
 mod opensearch;
 mod upkeep;
 
+use std::cmp::Reverse;
+
 use contract::id::{ConversationId, MessageId};
 use mongodb::bson::Binary;
 
@@ -79,7 +81,7 @@ impl Index {
             let ids = opensearch.find(wanted, before, limit).await?;
             let older_than = ids.last().copied().filter(|_| ids.len() >= limit);
             let mut messages = self.store.messages_of(&ids).await?;
-            messages.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+            messages.sort_unstable_by_key(|message| Reverse(message.id));
             return Ok(Candidates { messages, older_than });
         }
         let messages = self.store.with_tokens(wanted, before, limit).await?.ok_or(SearchError::InTheMaking)?;

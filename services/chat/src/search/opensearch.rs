@@ -25,7 +25,7 @@ use crate::settings::Search;
 /// How long a search may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a batch of documents may take.
-const BULK_PATIENCE: Duration = Duration::from_secs(60);
+const BULK_PATIENCE: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection without work is kept.
 const IDLE: Duration = Duration::from_mins(1);
