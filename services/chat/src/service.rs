@@ -8,6 +8,7 @@ use runtime::connect;
 use runtime::health::Health;
 use runtime::idempotency::Idempotency;
 use runtime::identity::TokenVerifier;
+use runtime::keys::KeyRings;
 use runtime::messaging::{Connector, Consumer, Publisher};
 use runtime::metrics::Metrics;
 use runtime::migrations;
@@ -72,21 +73,8 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
     let index = Index::new(store.clone(), opensearch.clone());
     let names = Names::new(store.clone());
     let rewrapping = Rewrapping::new(store.clone(), keys.clone(), &metrics);
-    let key_rings = verifier
-        .key_rings()
-        .with(MESSAGE, rewrapping.key_use())
-        .with(MONGODB, {
-            let database = database.clone();
-            move || database.credentials_in_use()
-        })
-        .with(REDIS, {
-            let redis = redis.clone();
-            move || redis.credentials_in_use()
-        })
-        .with(RABBITMQ, {
-            let rabbitmq = rabbitmq.clone();
-            move || rabbitmq.credentials_in_use()
-        });
+    let key_rings = verifier.key_rings().with(MESSAGE, rewrapping.key_use());
+    let key_rings = with_credentials(key_rings, (database.clone(), redis.clone(), rabbitmq.clone()));
     let turns = Turns::default();
     let messages = Messages::new(
         (store.clone(), index),
@@ -140,11 +128,7 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         None => (health, Box::pin(keep_token_index(store, migrated, shutdown.clone()))),
         Some(opensearch) => {
             let feeding = Feeding::new((store, &database), opensearch.clone(), replica, clock, &metrics);
-            let health = health.inform("opensearch", move || {
-                let opensearch = opensearch.clone();
-                async move { opensearch.ping().await }
-            });
-            (health, Box::pin(feeding.run(migrated, shutdown.clone())))
+            (told_of(health, opensearch), Box::pin(feeding.run(migrated, shutdown.clone())))
         }
     };
 
@@ -164,6 +148,25 @@ async fn assemble(settings: &Settings, clock: Clock) -> anyhow::Result<Service> 
         .task("search", searching)
         .task("outbox of messages", message_outbox.run(shutdown.clone()))
         .task("outbox of conversations", conversation_outbox.run(shutdown)))
+}
+
+/// Tells which credentials the connections to the servers are of.
+fn with_credentials(
+    rings: KeyRings,
+    (database, redis, rabbitmq): (connect::Database, connect::Redis, Connector),
+) -> KeyRings {
+    rings
+        .with(MONGODB, move || database.credentials_in_use())
+        .with(REDIS, move || redis.credentials_in_use())
+        .with(RABBITMQ, move || rabbitmq.credentials_in_use())
+}
+
+/// Says of `OpenSearch`, too, how it is.
+fn told_of(health: Health, opensearch: OpenSearch) -> Health {
+    health.inform("opensearch", move || {
+        let opensearch = opensearch.clone();
+        async move { opensearch.ping().await }
+    })
 }
 
 /// Hears of accounts that are gone, once the database has its form.

@@ -64,9 +64,8 @@ fn server() -> impl Strategy<Value = Value> {
     (storage(), amounts()).prop_map(|(storage, resources)| json!({"storage": storage, "resources": resources}))
 }
 
-fn images() -> impl Strategy<Value = Value> {
-    let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
-    let search = prop::sample::select(vec![
+fn search() -> impl Strategy<Value = Option<Value>> {
+    prop::sample::select(vec![
         None,
         Some(json!({"backend": "MongoDB"})),
         Some(
@@ -75,7 +74,11 @@ fn images() -> impl Strategy<Value = Value> {
         Some(
             json!({"backend": "OpenSearch", "openSearch": {"endpoint": "https://search.example:9200", "credentialsSecretRef": {"name": "search-login"}}}),
         ),
-    ]);
+    ])
+}
+
+fn images() -> impl Strategy<Value = Value> {
+    let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
     let policy = prop::sample::select(vec!["Always", "IfNotPresent", "Never"]);
     (registry, policy, prop::collection::btree_set("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
         let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
@@ -167,7 +170,7 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
             "objectStorage": {"endpoint": "https://backups.example", "bucket": "backups", "credentialsSecretRef": {"name": "theirs"}},
         })),
     ]);
-    (services, servers, storage, (tls, (email, push, search), policy, network, hibernated, (tracing, monitoring, backup)), exposure(), images()).prop_map(
+    (services, servers, storage, (tls, (email, push, search()), policy, network, hibernated, (tracing, monitoring, backup)), exposure(), images()).prop_map(
         |(
             services,
             (mongodb, redis, rabbitmq),

@@ -105,7 +105,7 @@ mod tests {
     fn however_many_words_are_looked_for_a_query_stays_within_the_limit_of_terms() {
         for words in 1..=512 {
             let batch = Index::batch(words);
-            assert!(batch >= 1 && batch <= MOST_CONVERSATIONS && batch * (words + 1) <= MOST_TERMS, "{words}: {batch}");
+            assert!((1..=MOST_CONVERSATIONS).contains(&batch) && batch * (words + 1) <= MOST_TERMS, "{words}: {batch}");
         }
     }
 }

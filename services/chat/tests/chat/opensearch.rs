@@ -186,7 +186,8 @@ async fn a_page_is_full_although_the_index_has_not_heard_of_the_newest_changes()
     leases.insert_one(others).await.unwrap();
     let replica = platform.start().await;
     let (status, page) = replica.get(&ada, "/search/messages?q=needle&limit=2").await;
-    let texts: Vec<_> = page["items"].as_array().unwrap().iter().map(|message| &message["text"]).collect();
+    let texts: Vec<_> =
+        page["items"].as_array().unwrap().iter().filter_map(|message| message["text"].as_str()).collect();
     assert_eq!((status, texts), (200, vec!["needle 1", "needle 0"]));
     assert_eq!(server.count(&platform.search.index).unwrap(), 6);
     replica.stop().await;
@@ -326,13 +327,13 @@ async fn an_index_that_is_gone_is_made_and_filled_anew_and_nothing_is_found_in_p
     let mut was_away = false;
     loop {
         let (status, found) = search(&replica, &ada, "q=needle").await;
-        match status {
-            503 => was_away = true,
-            _ => {
-                assert_eq!((status, found.as_slice()), (200, wanted.as_slice()));
-                if was_away {
-                    break;
-                }
+        if status == 503 {
+            was_away = true;
+        } else {
+            assert_eq!((status, found.as_slice()), (200, wanted.as_slice()));
+            if was_away {
+                break;
+        }
             }
         }
         assert!(Instant::now() < deadline, "the index is not made anew");
