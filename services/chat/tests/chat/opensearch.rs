@@ -333,7 +333,6 @@ async fn an_index_that_is_gone_is_made_and_filled_anew_and_nothing_is_found_in_p
             assert_eq!((status, found.as_slice()), (200, wanted.as_slice()));
             if was_away {
                 break;
-        }
             }
         }
         assert!(Instant::now() < deadline, "the index is not made anew");
