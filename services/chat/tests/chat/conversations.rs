@@ -32,9 +32,10 @@ async fn a_pair_has_one_direct_conversation_however_often_it_is_opened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_asked_for_again_under_its_key_is_one_group_with_one_answer() {
     let platform = Platform::new();
+    let (ada, bob) = (Person::whose_token_lasts(200_000), Person::new());
+    // Not before the tokens' own time, however long the service takes to start.
     let clock = Clock::manual(Timestamp::now());
     let replica = platform.start_with(clock.clone()).await;
-    let (ada, bob) = (Person::whose_token_lasts(200_000), Person::new());
     let open = async |key: &str, title: &str| {
         let url = format!("{}/api/v1/conversations", replica.url);
         let body = json!({"type": "group", "title": title, "memberIds": [bob.id]});
