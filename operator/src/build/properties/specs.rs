@@ -66,16 +66,6 @@ fn server() -> impl Strategy<Value = Value> {
 
 fn images() -> impl Strategy<Value = Value> {
     let registry = prop::option::of(prop::sample::select(vec!["registry.example", "localhost:5000/mirror/"]));
-    let search = prop::sample::select(vec![
-        None,
-        Some(json!({"backend": "MongoDB"})),
-        Some(
-            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "http://opensearch.search:9200/", "index": "acme"}}),
-        ),
-        Some(
-            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "https://search.example:9200", "credentialsSecretRef": {"name": "search-login"}}}),
-        ),
-    ]);
     let policy = prop::sample::select(vec!["Always", "IfNotPresent", "Never"]);
     (registry, policy, prop::collection::btree_set("[a-z]{1,8}", 0..3)).prop_map(|(registry, policy, secrets)| {
         let secrets: Vec<Value> = secrets.into_iter().map(|name| json!({ "name": name })).collect();
@@ -139,6 +129,16 @@ pub(in crate::build) fn spec() -> impl Strategy<Value = Value> {
         Some(json!({"host": "smtp", "from": "chat@acme.example", "tls": "None"})),
         Some(
             json!({"host": "smtp", "port": 2525, "from": "chat@acme.example", "credentialsSecretRef": {"name": "smtp-login"}}),
+        ),
+    ]);
+    let search = prop::sample::select(vec![
+        None,
+        Some(json!({"backend": "MongoDB"})),
+        Some(
+            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "http://opensearch.search:9200/", "index": "acme"}}),
+        ),
+        Some(
+            json!({"backend": "OpenSearch", "openSearch": {"endpoint": "https://search.example:9200", "credentialsSecretRef": {"name": "search-login"}}}),
         ),
     ]);
     let push = prop::sample::select(vec![
