@@ -21,6 +21,8 @@ use super::wire::{self, Message, Packet};
 
 /// How long being let in may take on a busy machine.
 const LET_IN_WITHIN: Duration = Duration::from_mins(1);
+/// After somebody was told to try again.
+const KNOCK_AGAIN: Duration = Duration::from_millis(500);
 /// The id of what asks for missed messages.
 const RESUME: u64 = 0;
 
@@ -143,7 +145,7 @@ impl Connection {
     }
 
     async fn connect(&mut self, session: &mut Session, is_again: bool) -> Result<End> {
-        let mut socket = timeout(LET_IN_WITHIN, self.enter(session)).await.context("not let in in time")??;
+        let mut socket = timeout(LET_IN_WITHIN, self.knock(session)).await.context("not let in in time")??;
         if is_again {
             self.tally.returned.fetch_add(1, Ordering::Relaxed);
             if self.recovery == Recovery::ByCursor {
@@ -156,8 +158,18 @@ impl Connection {
         end
     }
 
-    /// Opens a connection and is let in.
-    async fn enter(&self, session: &mut Session) -> Result<Socket> {
+    /// Is let in, though perhaps not at once: a server may say that it cannot look somebody up just now.
+    async fn knock(&self, session: &mut Session) -> Result<Socket> {
+        loop {
+            if let Some(socket) = self.enter(session).await? {
+                return Ok(socket);
+            }
+            sleep(KNOCK_AGAIN).await;
+        }
+    }
+
+    /// Opens a connection and is let in, or told to try again.
+    async fn enter(&self, session: &mut Session) -> Result<Option<Socket>> {
         let stream = TcpStream::connect(self.address).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
         // Ten thousand of these have to fit.
@@ -176,8 +188,9 @@ impl Connection {
                 Packet::Ping => say(&mut socket, "3".to_owned()).await?,
                 Packet::Connected { session: id } => {
                     session.id = id;
-                    return Ok(socket);
+                    return Ok(Some(socket));
                 }
+                Packet::Refused(why) if why.contains("\"unavailable\"") => return Ok(None),
                 other => bail!("not let in: {other:?}"),
             }
         }
