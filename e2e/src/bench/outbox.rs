@@ -43,7 +43,7 @@ struct Bench<'a> {
 /// Measures all of it.
 pub(super) fn measure(loopback: &Loopback<'_>) -> Result<String> {
     let mut bench = Bench::prepare(loopback)?;
-    let (rounds, messages) = (loopback.usually(5, 1), loopback.usually(6_400, 1_600));
+    let (rounds, messages) = (loopback.usually(5, 1), loopback.usually(6_400, 640));
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     let mut publisher = None;
     for round in 1..=rounds {
