@@ -20,7 +20,7 @@ pub struct Search {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<SearchBackend>,
 
-    /// The OpenSearch to use. Needed with backend OpenSearch, and only there.
+    /// The OpenSearch to use. Needed with backend OpenSearch, and only there. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_search: Option<OpenSearch>,
 }

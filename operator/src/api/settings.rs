@@ -105,8 +105,7 @@ pub struct Auth {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
-    /// Open: people make their own accounts. Closed: admins make them (POST /api/v1/admin/users), the first one by
-    /// `kubectl exec deploy/<platform>-auth -- auth invite EMAIL USERNAME`. Accounts that there are stay. Default: Open.
+    /// Open or Closed. Default: Open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<RegistrationMode>,
 
@@ -118,7 +117,8 @@ pub struct Registration {
     pub email_domains: Option<Vec<String>>,
 }
 
-/// Whether people make their own accounts.
+/// Open: people make their own accounts. Closed: admins make them (POST /api/v1/admin/users), the first one by
+/// `kubectl exec deploy/<platform>-auth -- auth invite EMAIL USERNAME`. Accounts that there are stay. Default: Open.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub enum RegistrationMode {
     /// They do.

@@ -238,10 +238,10 @@ fn addresses(text: &str) -> Vec<(String, i32)> {
 #[test]
 fn pods_are_told_of_everything_that_the_test_above_is_about() {
     let count = |spec: Value| told(&build_all(&platform("acme", &spec))).len();
-    // The edge of 2, the gateway of 5, auth and chat of 3 each, media and notification of 2 each.
-    assert_eq!(count(json!({"host": "a.example"})), 17);
+    // The edge of 2, the gateway of 5, auth, chat and media of 3 each, notification of 2.
+    assert_eq!(count(json!({"host": "a.example"})), 18);
     // Redis of itself at two ports.
-    assert_eq!(count(json!({"host": "a.example", "redis": {"replicas": 3}})), 19);
+    assert_eq!(count(json!({"host": "a.example", "redis": {"replicas": 3}})), 20);
 }
 
 #[test]

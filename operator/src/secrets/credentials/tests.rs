@@ -63,7 +63,7 @@ fn a_new_generation_has_users_of_its_own_and_in_redis_another_password() {
     assert_eq!((id.as_str(), both.current()), ("cr-2", "cr-1"));
     assert_eq!(
         users(&both.accepted(Component::RabbitMq)),
-        ["auth", "auth-2", "chat", "chat-2", "notification", "notification-2"]
+        ["auth", "auth-2", "chat", "chat-2", "media", "media-2", "notification", "notification-2"]
     );
     assert_eq!(users(&both.accepted(Component::Redis)), ["gateway", "gateway", "auth", "auth", "chat", "chat"]);
     assert_eq!(both.of(Component::MongoDb, "chat").unwrap().user, "chat");

@@ -181,10 +181,15 @@ fn credentials_are_used_once_every_server_accepts_them_and_refused_once_no_conne
             cluster.happens(Happening::Counts(u8::try_from(number).unwrap()));
         }
     }
-    assert_eq!(said(&cluster), "pod media-1 still logs in to mongodb by the old generation");
+    let of_both = |words: &str| {
+        ["mongodb", "rabbitmq"]
+            .map(|server| format!("pod media-1 still {words} {server} by the old generation"))
+            .join("; ")
+    };
+    assert_eq!(said(&cluster), of_both("logs in to"));
     let slow = u8::try_from(cluster.pods.iter().position(|pod| pod.name == "media-1").unwrap()).unwrap();
     cluster.happens(Happening::Reads(slow));
-    assert_eq!(said(&cluster), "pod media-1 still has a connection to mongodb by the old generation");
+    assert_eq!(said(&cluster), of_both("has a connection to"));
     cluster.happens(Happening::Counts(slow));
     for word in ["Retire", "Refuse"] {
         cluster.acts();
@@ -211,6 +216,6 @@ fn a_pod_of_an_older_release_keeps_credentials_from_being_used_and_servers_of_ot
     let old = said.iter_mut().find(|testimony| testimony.pod == "media-0").unwrap();
     old.said = Ok(contract::keys::KeysInUse::new());
     assert_eq!(lags(&said, &servers), ["pod media-0 does not tell which keys it goes by: it is of an older release"]);
-    // Media has a login to MongoDB alone, and that is somebody else's now.
-    assert_eq!(lags(&said, &servers[1..]), Vec::<String>::new());
+    // Media logs in to MongoDB and RabbitMQ, which are somebody else's now.
+    assert_eq!(lags(&said, &servers[1..2]), Vec::<String>::new());
 }
