@@ -295,8 +295,6 @@ async fn another_connection_to_the_broker_takes_over_and_every_event_arrives_onc
     // Two processes, of which one publishes and one consumes; a third one has nothing to do.
     let [publishing, consuming, idle] = [(); 3].map(|()| Connector::new(mounted.file(), "test"));
     let (publisher, quiet) = (Publisher::new(publishing.clone()), Publisher::new(idle.clone()));
-    quiet.publish(&event()).await.unwrap();
-
     let shutdown = Shutdown::new();
     let (sender, mut arrived) = tokio::sync::mpsc::unbounded_channel();
     let mut settings = ConsumerSettings::new("test.credentials", &["session.revoked"]);
@@ -306,12 +304,12 @@ async fn another_connection_to_the_broker_takes_over_and_every_event_arrives_onc
         sender.send(envelope.id).unwrap();
         async { Outcome::Ack }
     }));
-    until("the queue is there", async || {
-        let Ok(channel) = consuming.channel().await else { return false };
-        runtime::messaging::depth(&channel, "test.credentials").await.is_ok()
+    // What is published before the queue is bound goes nowhere.
+    until("the queue is bound", async || {
+        quiet.publish(&event()).await.unwrap();
+        tokio::time::timeout(Duration::from_millis(100), arrived.recv()).await.is_ok()
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
 
     let sent = Arc::new(std::sync::Mutex::new(Vec::new()));
     let load = Load::begin(1, {
