@@ -235,7 +235,7 @@ async fn a_second_user_of_each_service_has_the_rights_of_the_first_and_takes_its
     let spread = Target { users: all.clone(), ..target.clone() };
     let state = provision(&spread).await.unwrap();
     assert!(state.users_agree);
-    let added = ["auth-2", "chat-2", "notification-2"];
+    let added = ["auth-2", "chat-2", "media-2", "notification-2"];
     let changes = ["set user", "set permissions of user", "set the events of user"]
         .map(|change| added.map(|user| format!("{change} {user}")));
     assert_eq!(state.changes, changes.concat());
@@ -250,7 +250,7 @@ async fn a_second_user_of_each_service_has_the_rights_of_the_first_and_takes_its
     let retired = Target { users: alone.accepted(Component::RabbitMq), refused: refused.clone(), ..target };
     let state = provision(&retired).await.unwrap();
     assert!(state.users_agree);
-    assert_eq!(state.changes, ["removed user auth", "removed user chat", "removed user notification"]);
+    assert_eq!(state.changes, ["auth", "chat", "media", "notification"].map(|user| format!("removed user {user}")));
     for old in &refused {
         assert!(connect(&broker.address(), old, Names::VIRTUAL_HOST).await.is_err(), "{}", old.user);
     }

@@ -59,7 +59,7 @@ async fn where_registration_is_closed_nobody_registers_and_whom_an_admin_invites
 
     let boss = auth.login("boss").await;
     let (_, log) = auth.get("/api/v1/admin/audit", &boss.access_token).await;
-    assert_eq!((&log["items"][0]["action"], &log["items"][0]["subjectId"]), (&json!("user-invited"), &invited["id"]));
+    assert_eq!((&log["items"][0]["action"], &log["items"][0]["userId"]), (&json!("user-invited"), &invited["id"]));
     assert!(!auth.documents().await.contains(&token), "the database has the token itself");
 }
 
