@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import { cleanup, render, screen, within } from "@testing-library/react";
+import { cleanup, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import jsQR from "jsqr";
 import type { ReactNode } from "react";
@@ -163,7 +163,8 @@ describe("the second step of an account", () => {
     await user.clear(screen.getByLabelText("Code"));
     await user.type(screen.getByLabelText("Code"), "123 456{Enter}");
 
-    expect(document.activeElement).toBe(await screen.findByRole("heading", { name: "Keep your recovery codes" }));
+    const codes = await screen.findByRole("heading", { name: "Keep your recovery codes" });
+    await waitFor(() => expect(document.activeElement).toBe(codes));
     const shown = within(screen.getByRole("list", { name: "Recovery codes" })).getAllByRole("listitem");
     expect(shown.map((item) => item.textContent)).toEqual(CODES);
     const file = screen.getByRole("link", { name: "Save as a file" }).getAttribute("href") ?? "";
