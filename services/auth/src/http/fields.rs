@@ -2,6 +2,8 @@
 
 use contract::problem::{FieldError, Problem};
 
+use crate::accounts::{DisplayName, Email, Username};
+
 /// Faults found so far.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults(Vec<FieldError>);
@@ -49,6 +51,20 @@ impl Faults {
             }
         }
     }
+}
+
+/// The names of an account to be made. An empty display name in a form is one that was not filled in, and is the user name then.
+pub(super) fn names(
+    faults: &mut Faults,
+    (email, username, display_name): (Option<&str>, Option<&str>, Option<&str>),
+) -> Option<(Email, Username, DisplayName)> {
+    let email = faults.required("email", email, Email::parse);
+    let username = faults.required("username", username, Username::parse);
+    let display_name = display_name.filter(|name| !name.trim().is_empty());
+    let display_name = faults.optional("displayName", display_name, DisplayName::parse);
+    let (email, username) = email.zip(username)?;
+    let display_name = display_name.unwrap_or_else(|| DisplayName::from(&username));
+    Some((email, username, display_name))
 }
 
 impl From<Faults> for Problem {

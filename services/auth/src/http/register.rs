@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use super::answer::Tokens;
 use super::client::FromClient;
-use super::fields::Faults;
+use super::fields::{self, Faults};
 use super::login::{EntryError, may_enter};
 use super::{answer_as_problem, confirmation, unavailable};
-use crate::accounts::{Account, DisplayName, Email, KeyDigest, UniqueName, Username};
+use crate::accounts::{Account, KeyDigest, UniqueName};
 use crate::credentials::CredentialsError;
 use crate::password::{HasherError, Password};
 use crate::registration::{Registration, RegistrationError};
@@ -104,22 +104,15 @@ async fn made_before(
 
 fn parse(body: &Body) -> Result<Registration, Faults> {
     let mut faults = Faults::default();
-    let email = faults.required("email", body.email.as_deref(), Email::parse);
-    let username = faults.required("username", body.username.as_deref(), Username::parse);
-    // An empty display name in a form is one that was not filled in.
-    let display_name = body.display_name.as_deref().filter(|name| !name.trim().is_empty());
-    let display_name = faults.optional("displayName", display_name, DisplayName::parse);
+    let given = (body.email.as_deref(), body.username.as_deref(), body.display_name.as_deref());
+    let names = fields::names(&mut faults, given);
     let own_names = [&body.email, &body.username, &body.display_name];
     let own_names: Vec<&str> = own_names.into_iter().filter_map(Option::as_deref).collect();
     let password = faults.required("password", body.password.as_deref(), |text| Password::chosen(text, &own_names));
-    match (email, username, password) {
-        (Some(email), Some(username), Some(password)) if faults == Faults::default() => Ok(Registration {
-            display_name: display_name.unwrap_or_else(|| DisplayName::from(&username)),
-            email,
-            username,
-            password,
-            key: None,
-        }),
+    match (names, password) {
+        (Some((email, username, display_name)), Some(password)) if faults == Faults::default() => {
+            Ok(Registration { email, username, display_name, password, key: None })
+        }
         _ => Err(faults),
     }
 }

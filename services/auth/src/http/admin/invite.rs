@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::RouteError;
 use super::in_charge::Admin;
 use super::users::View;
-use crate::accounts::{DisplayName, Email, Username};
-use crate::http::fields::Faults;
+use crate::http::fields::{self, Faults};
 use crate::registration::{Invitation, Invited};
 use crate::state::AppState;
 
@@ -55,16 +54,11 @@ pub(super) async fn invite(
 
 fn parse(body: &Body) -> Result<Invitation, Faults> {
     let mut faults = Faults::default();
-    let email = faults.required("email", body.email.as_deref(), Email::parse);
-    let username = faults.required("username", body.username.as_deref(), Username::parse);
-    let display_name = body.display_name.as_deref().filter(|name| !name.trim().is_empty());
-    let display_name = faults.optional("displayName", display_name, DisplayName::parse);
-    match (email, username) {
-        (Some(email), Some(username)) if faults == Faults::default() => Ok(Invitation {
-            display_name: display_name.unwrap_or_else(|| DisplayName::from(&username)),
-            email,
-            username,
-        }),
+    let given = (body.email.as_deref(), body.username.as_deref(), body.display_name.as_deref());
+    match fields::names(&mut faults, given) {
+        Some((email, username, display_name)) if faults == Faults::default() => {
+            Ok(Invitation { email, username, display_name })
+        }
         _ => Err(faults),
     }
 }
